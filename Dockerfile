@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+
+FROM debian:trixie-slim AS build
+WORKDIR /src
+COPY CMakeLists.txt LICENSE ./
+COPY scripts scripts
+COPY third_party third_party
+RUN scripts/deps build && rm -rf /var/lib/apt/lists/*
+COPY include include
+COPY src src
+RUN cmake -S . -B build/release -G Ninja -DLL_BUILD=release -DLL_TESTS=OFF -DLL_BENCH=OFF \
+    && cmake --build build/release --target longline \
+    && strip -o /usr/local/bin/longline build/release/longline \
+    && scripts/runtime_packages /usr/local/bin/longline > /runtime-packages
+
+FROM debian:trixie-slim
+COPY --from=build /runtime-packages /tmp/runtime-packages
+RUN apt-get update \
+    && xargs apt-get install -y --no-install-recommends ca-certificates < /tmp/runtime-packages \
+    && rm -rf /var/lib/apt/lists/* /tmp/runtime-packages \
+    && useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin longline \
+    && install -d -o longline -g longline -m 0750 /data
+COPY --from=build /usr/local/bin/longline /usr/local/bin/longline
+COPY LICENSE /usr/share/doc/longline/LICENSE
+
+USER longline
+WORKDIR /data
+VOLUME /data
+EXPOSE 3333
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=3s --start-period=5s --retries=3 \
+    CMD ["longline", "health", "--url", "http://127.0.0.1:3333"]
+
+# No init is needed: the gateway starts no other process, and handles its signals itself.
+ENTRYPOINT ["longline"]
+CMD ["serve", "--data-dir", "/data", "--set", "server.listen=0.0.0.0:3333"]
