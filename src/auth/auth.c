@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The admin key is kept as its SHA-256, and what is presented is hashed too: both sides of the
+ * comparison then have the same length, and the key itself is nowhere in memory.
+ */
+#include "longline/auth.h"
+
+#include <mbedtls/constant_time.h>
+
+#include "hs256.h"
+#include "jwt.h"
+#include "longline/mem.h"
+
+#define MIN_SECRET    16
+#define MAX_ADMIN_KEY 1024
+
+struct auth {
+    unsigned char admin_hash[HS256_SIZE];
+    struct hs256 jwt_key;
+};
+
+static int check_admin_key(struct str key, struct err_detail *err)
+{
+    if (key.n < MIN_SECRET || key.n > MAX_ADMIN_KEY) {
+        return err_set(err, ERR_INVALID, 0, "the admin key must have %d to %d characters",
+                       MIN_SECRET, MAX_ADMIN_KEY);
+    }
+    for (size_t i = 0; i < key.n; i++) {
+        const unsigned char c = (unsigned char)key.p[i];
+        if (c <= ' ' || c >= 0x7f) {
+            return err_set(err, ERR_INVALID, 0,
+                           "the admin key must consist of visible ASCII characters without spaces");
+        }
+    }
+    return 0;
+}
+
+int auth_new(struct auth **out, struct str admin_key, struct str jwt_secret, struct err_detail *err)
+{
+    *out = NULL;
+    int rc = check_admin_key(admin_key, err);
+    if (rc != 0) {
+        return rc;
+    }
+    if (jwt_secret.n < MIN_SECRET) {
+        return err_set(err, ERR_INVALID, 0, "the JWT secret must have at least %d bytes",
+                       MIN_SECRET);
+    }
+    struct auth *a = mem_zalloc(sizeof(*a));
+    rc = hs256_init(&a->jwt_key, jwt_secret);
+    if (rc == 0) {
+        rc = sha256(admin_key, a->admin_hash);
+    }
+    if (rc != 0) {
+        auth_free(a);
+        return err_set(err, rc, 0, "cannot hash the secrets");
+    }
+    *out = a;
+    return 0;
+}
+
+void auth_free(struct auth *a)
+{
+    if (a == NULL) {
+        return;
+    }
+    hs256_fini(&a->jwt_key);
+    mem_wipe(a, sizeof(*a));
+    mem_free(a);
+}
+
+static bool is_admin_key(const struct auth *a, struct str token)
+{
+    unsigned char hash[HS256_SIZE];
+    return sha256(token, hash) == 0 && mbedtls_ct_memcmp(hash, a->admin_hash, sizeof(hash)) == 0;
+}
+
+void auth_check(const struct auth *a, struct str authorization, int64_t now_wall_ms,
+                struct arena *arena, struct auth_result *out)
+{
+    const struct str scheme = STR("Bearer ");
+    *out = (struct auth_result){.role = AUTH_NONE};
+    if (!str_starts(authorization, scheme)) {
+        return;
+    }
+    const struct str token = str_of(authorization.p + scheme.n, authorization.n - scheme.n);
+    if (token.n == 0 || token.n > JWT_MAX_BYTES) {
+        return;
+    }
+    if (is_admin_key(a, token)) {
+        out->role = AUTH_ADMIN;
+        return;
+    }
+    struct str subject;
+    if (jwt_verify(&a->jwt_key, token, now_wall_ms, arena, &subject) == 0) {
+        out->role = AUTH_TENANT;
+        out->tenant_id = subject;
+    }
+}
+
+int auth_issue(const struct auth *a, struct str tenant_id, int64_t now_wall_ms, int64_t ttl_ms,
+               struct buf *out)
+{
+    if (tenant_id.n == 0 || tenant_id.n > JWT_MAX_SUBJECT || now_wall_ms < 0 || ttl_ms <= 0 ||
+        ttl_ms > INT64_MAX - now_wall_ms) {
+        return ERR_INVALID;
+    }
+    return jwt_sign(&a->jwt_key, tenant_id, now_wall_ms / 1000, (now_wall_ms + ttl_ms) / 1000, out);
+}

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ *   base64url(header) . base64url(claims) . base64url(HMAC-SHA-256 of what stands before)
+ *
+ * The signature is checked first, always with HS256 and our key whatever the header says, so that
+ * JSON of strangers is never parsed. Then header and claims are held to RFC 8725: no other
+ * algorithm, no critical extensions, no member twice, an expiry.
+ */
+#include "jwt.h"
+
+#include <mbedtls/constant_time.h>
+
+#include "longline/enc.h"
+#include "longline/json.h"
+
+#define MAX_MEMBERS      32
+#define LEEWAY_S         60
+#define MAX_TIME_S       253402300799.0 /* the end of the year 9999 */
+#define SIGNATURE_TEXT   43             /* base64url of 32 bytes */
+#define CLAIMS_MAX_BYTES 4096
+
+static const char issuer[] = "outpost";
+
+struct jwt_parts {
+    struct str signed_text;
+    struct str header;
+    struct str claims;
+    struct str signature;
+};
+
+static int split(struct jwt_parts *p, struct str token)
+{
+    if (token.n > JWT_MAX_BYTES) {
+        return ERR_SYNTAX;
+    }
+    const size_t dot = str_find(token, '.');
+    if (dot == token.n) {
+        return ERR_SYNTAX;
+    }
+    const struct str rest = str_of(token.p + dot + 1, token.n - dot - 1);
+    const size_t dot2 = str_find(rest, '.');
+    if (dot2 == rest.n) {
+        return ERR_SYNTAX;
+    }
+    p->header = str_of(token.p, dot);
+    p->claims = str_of(rest.p, dot2);
+    p->signature = str_of(rest.p + dot2 + 1, rest.n - dot2 - 1);
+    p->signed_text = str_of(token.p, dot + 1 + dot2);
+    return p->signature.n == SIGNATURE_TEXT ? 0 : ERR_SYNTAX;
+}
+
+static int check_signature(const struct hs256 *key, const struct jwt_parts *p)
+{
+    unsigned char got[HS256_SIZE];
+    unsigned char want[HS256_SIZE];
+    size_t n = 0;
+    int rc = dec_base64url(got, sizeof(got), &n, p->signature);
+    if (rc != 0 || n != sizeof(got)) {
+        return ERR_SYNTAX;
+    }
+    rc = hs256_sign(key, p->signed_text, want);
+    if (rc != 0) {
+        return rc;
+    }
+    return mbedtls_ct_memcmp(got, want, sizeof(want)) == 0 ? 0 : ERR_DENIED;
+}
+
+static bool has_duplicates(yyjson_val *obj)
+{
+    yyjson_obj_iter it = yyjson_obj_iter_with(obj);
+    yyjson_val *key;
+    while ((key = yyjson_obj_iter_next(&it)) != NULL) {
+        /* Looking a key up finds the first one of that name. */
+        if (yyjson_obj_getn(obj, yyjson_get_str(key), yyjson_get_len(key)) !=
+            yyjson_obj_iter_get_val(key)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The object inside one part of the token, NULL when it is not one we would accept. */
+static yyjson_val *parse_part(struct str text, struct arena *arena)
+{
+    char *json = arena_alloc(arena, text.n + 1);
+    size_t n = 0;
+    if (json == NULL || dec_base64url(json, text.n, &n, text) != 0) {
+        return NULL;
+    }
+    yyjson_doc *doc = json_parse(arena, str_of(json, n), NULL);
+    yyjson_val *obj = doc != NULL ? yyjson_doc_get_root(doc) : NULL;
+    if (!yyjson_is_obj(obj) || yyjson_obj_size(obj) > MAX_MEMBERS || has_duplicates(obj)) {
+        return NULL;
+    }
+    return obj;
+}
+
+static int check_header(struct str text, struct arena *arena)
+{
+    yyjson_val *h = parse_part(text, arena);
+    if (h == NULL) {
+        return ERR_SYNTAX;
+    }
+    yyjson_val *typ = yyjson_obj_get(h, "typ");
+    if (!str_eq(json_str(yyjson_obj_get(h, "alg")), STR("HS256")) ||
+        (typ != NULL && !str_eq_ci(json_str(typ), STR("JWT"))) ||
+        yyjson_obj_get(h, "crit") != NULL) {
+        return ERR_DENIED;
+    }
+    return 0;
+}
+
+/* A NumericDate (RFC 7519 2); the fraction is dropped. */
+static int get_time(yyjson_val *claims, const char *name, bool *present, int64_t *out_s)
+{
+    yyjson_val *v = yyjson_obj_get(claims, name);
+    *present = v != NULL;
+    *out_s = 0;
+    if (v == NULL) {
+        return 0;
+    }
+    const double t = yyjson_get_num(v);
+    if (!yyjson_is_num(v) || !(t >= 0) || !(t <= MAX_TIME_S)) {
+        return ERR_DENIED;
+    }
+    *out_s = (int64_t)t;
+    return 0;
+}
+
+static int check_times(yyjson_val *claims, int64_t now_s)
+{
+    bool has_exp = false;
+    bool has_nbf = false;
+    bool has_iat = false;
+    int64_t exp_s = 0;
+    int64_t nbf_s = 0;
+    int64_t iat_s = 0;
+    if (get_time(claims, "exp", &has_exp, &exp_s) != 0 ||
+        get_time(claims, "nbf", &has_nbf, &nbf_s) != 0 ||
+        get_time(claims, "iat", &has_iat, &iat_s) != 0 || !has_exp) {
+        return ERR_DENIED;
+    }
+    if (now_s >= exp_s + LEEWAY_S || (has_nbf && now_s < nbf_s - LEEWAY_S) ||
+        (has_iat && now_s < iat_s - LEEWAY_S)) {
+        return ERR_TIMEOUT;
+    }
+    return 0;
+}
+
+int jwt_verify(const struct hs256 *key, struct str token, int64_t now_wall_ms, struct arena *arena,
+               struct str *subject)
+{
+    struct jwt_parts p;
+    int rc = split(&p, token);
+    if (rc == 0) {
+        rc = check_signature(key, &p);
+    }
+    if (rc == 0) {
+        rc = check_header(p.header, arena);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    yyjson_val *claims = parse_part(p.claims, arena);
+    if (claims == NULL) {
+        return ERR_SYNTAX;
+    }
+    const struct str sub = json_str(yyjson_obj_get(claims, "sub"));
+    if (!str_eq(json_str(yyjson_obj_get(claims, "iss")), str_c(issuer)) || sub.n == 0 ||
+        sub.n > JWT_MAX_SUBJECT) {
+        return ERR_DENIED;
+    }
+    rc = check_times(claims, now_wall_ms / 1000);
+    if (rc != 0) {
+        return rc;
+    }
+    *subject = arena_str(arena, sub);
+    return subject->p != NULL ? 0 : ERR_NOMEM;
+}
+
+static int add_base64url(struct buf *out, struct str s)
+{
+    const int rc = buf_reserve(out, ENC_BASE64_LEN(s.n));
+    if (rc != 0) {
+        return rc;
+    }
+    out->n += enc_base64url(out->p + out->n, s.p, s.n);
+    return 0;
+}
+
+static int write_claims(struct buf *out, struct str subject, int64_t iat_s, int64_t exp_s)
+{
+    struct jw w;
+    jw_init(&w, out);
+    jw_obj(&w);
+    JW_STR(&w, "iss", str_c(issuer));
+    JW_STR(&w, "sub", subject);
+    JW_INT(&w, "iat", iat_s);
+    JW_INT(&w, "exp", exp_s);
+    jw_obj_end(&w);
+    return out->failed ? ERR_TOO_BIG : 0;
+}
+
+int jwt_sign(const struct hs256 *key, struct str subject, int64_t iat_s, int64_t exp_s,
+             struct buf *out)
+{
+    const size_t start = out->n;
+    unsigned char mac[HS256_SIZE];
+    struct buf claims;
+    buf_init(&claims, CLAIMS_MAX_BYTES);
+    int rc = write_claims(&claims, subject, iat_s, exp_s);
+    if (rc == 0) {
+        rc = add_base64url(out, STR("{\"alg\":\"HS256\",\"typ\":\"JWT\"}"));
+    }
+    if (rc == 0) {
+        rc = buf_add_c(out, '.');
+    }
+    if (rc == 0) {
+        rc = add_base64url(out, buf_str(&claims));
+    }
+    if (rc == 0) {
+        rc = hs256_sign(key, str_of(out->p + start, out->n - start), mac);
+    }
+    if (rc == 0) {
+        rc = buf_add_c(out, '.');
+    }
+    if (rc == 0) {
+        rc = add_base64url(out, str_of((const char *)mac, sizeof(mac)));
+    }
+    buf_fini(&claims);
+    if (rc != 0) {
+        out->n = start;
+    }
+    return rc;
+}

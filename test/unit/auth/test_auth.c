@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+#include <mbedtls/md.h>
+
+#include "longline/auth.h"
+#include "longline/check.h"
+#include "longline/enc.h"
+
+#define ADMIN_KEY "0123456789abcdef-admin"
+#define SECRET    "jwt-secret-0123456789"
+#define NOW_S     1767225600 /* 2026-01-01T00:00:00Z */
+#define NOW_MS    (NOW_S * INT64_C(1000))
+#define HS256     "{\"alg\":\"HS256\",\"typ\":\"JWT\"}"
+#define GOOD      "{\"iss\":\"outpost\",\"sub\":\"acme\",\"iat\":1767225600,\"exp\":1767225700}"
+
+static struct auth *auth;
+
+static int setup(void **state)
+{
+    (void)state;
+    return auth_new(&auth, STR(ADMIN_KEY), STR(SECRET), NULL);
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    auth_free(auth);
+    return 0;
+}
+
+static void add_part(struct buf *out, const void *p, size_t n)
+{
+    assert_int_equal(buf_reserve(out, ENC_BASE64_LEN(n)), 0);
+    out->n += enc_base64url(out->p + out->n, p, n);
+}
+
+/* "Bearer <token>" over any header and claims, signed independently of the product. */
+static void make_token(struct buf *out, const char *header, const char *claims, const char *secret)
+{
+    buf_init(out, 65536);
+    buf_add_lit(out, "Bearer ");
+    const size_t start = out->n;
+    add_part(out, header, strlen(header));
+    buf_add_c(out, '.');
+    add_part(out, claims, strlen(claims));
+    unsigned char mac[32];
+    assert_int_equal(mbedtls_md_hmac(mbedtls_md_info_from_type(MBEDTLS_MD_SHA256),
+                                     (const unsigned char *)secret, strlen(secret),
+                                     (const unsigned char *)out->p + start, out->n - start, mac),
+                     0);
+    buf_add_c(out, '.');
+    add_part(out, mac, sizeof(mac));
+    assert_false(out->failed);
+}
+
+static enum auth_role check_at(struct str header, int64_t now_ms, const char *tenant)
+{
+    struct arena a;
+    struct auth_result result;
+    arena_init(&a, (size_t)1024 * 1024);
+    auth_check(auth, header, now_ms, &a, &result);
+    if (result.role == AUTH_TENANT) {
+        assert_true(str_eq(result.tenant_id, str_c(tenant)));
+    } else {
+        assert_null(result.tenant_id.p);
+    }
+    arena_fini(&a);
+    return result.role;
+}
+
+static enum auth_role check(struct str header)
+{
+    return check_at(header, NOW_MS, "acme");
+}
+
+static void test_new(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *key;
+        const char *secret;
+        int rc;
+    } cases[] = {
+        {"0123456789abcdef", "0123456789abcdef", 0},
+        {"0123456789abcde", "0123456789abcdef", ERR_INVALID},
+        {"0123456789abcdef", "0123456789abcde", ERR_INVALID},
+        {"", "", ERR_INVALID},
+        {"0123456789 abcdef", "0123456789abcdef", ERR_INVALID},
+        {"0123456789abcdef\n", "0123456789abcdef", ERR_INVALID},
+        {"0123456789abcdef\xc3\xa9", "0123456789abcdef", ERR_INVALID},
+    };
+    for (size_t i = 0; i < LL_COUNT(cases); i++) {
+        struct auth *a = NULL;
+        struct err_detail err = {0};
+        const int rc = auth_new(&a, str_c(cases[i].key), str_c(cases[i].secret), &err);
+        assert_int_equal(rc, cases[i].rc);
+        assert_int_equal(a == NULL, rc != 0);
+        assert_int_equal(err.msg[0] == '\0', rc == 0);
+        auth_free(a);
+    }
+    auth_free(NULL);
+}
+
+static void test_admin(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *header;
+        enum auth_role role;
+    } cases[] = {
+        {"Bearer " ADMIN_KEY, AUTH_ADMIN},
+        {"bearer " ADMIN_KEY, AUTH_NONE},
+        {"BEARER " ADMIN_KEY, AUTH_NONE},
+        {"Bearer  " ADMIN_KEY, AUTH_NONE},
+        {"Bearer " ADMIN_KEY " ", AUTH_NONE},
+        {"Bearer\t" ADMIN_KEY, AUTH_NONE},
+        {"Bearer" ADMIN_KEY, AUTH_NONE},
+        {"Bearer 0123456789abcdef-admiN", AUTH_NONE},
+        {"Bearer 0123456789abcdef-admi", AUTH_NONE},
+        {"Bearer 0123456789abcdef-adminn", AUTH_NONE},
+        {"Basic " ADMIN_KEY, AUTH_NONE},
+        {ADMIN_KEY, AUTH_NONE},
+        {"Bearer ", AUTH_NONE},
+        {"Bearer", AUTH_NONE},
+        {"Bearer .", AUTH_NONE},
+        {"Bearer ..", AUTH_NONE},
+        {"Bearer ...", AUTH_NONE},
+        {"", AUTH_NONE},
+    };
+    for (size_t i = 0; i < LL_COUNT(cases); i++) {
+        if (check(str_c(cases[i].header)) != cases[i].role) {
+            fail_msg("%s", cases[i].header);
+        }
+    }
+    assert_int_equal(check(STR_NULL), AUTH_NONE);
+}
+
+static void test_issue(void **state)
+{
+    (void)state;
+    struct buf b;
+    buf_init(&b, 65536);
+    buf_add_lit(&b, "Bearer ");
+    assert_int_equal(auth_issue(auth, STR("acme"), NOW_MS, 86400000, &b), 0);
+    assert_int_equal(check(buf_str(&b)), AUTH_TENANT);
+    /* The same bytes as any other implementation makes of these claims. */
+    struct buf same;
+    make_token(&same, HS256,
+               "{\"iss\":\"outpost\",\"sub\":\"acme\",\"iat\":1767225600,\"exp\":1767312000}",
+               SECRET);
+    assert_true(str_eq(buf_str(&b), buf_str(&same)));
+    buf_fini(&same);
+    /* 24 hours and the leeway. */
+    assert_int_equal(check_at(buf_str(&b), NOW_MS + 86400000 + 59999, "acme"), AUTH_TENANT);
+    assert_int_equal(check_at(buf_str(&b), NOW_MS + 86400000 + 60000, "acme"), AUTH_NONE);
+    /* Every changed character is noticed. */
+    for (size_t i = 7; i < b.n; i++) {
+        const char was = b.p[i];
+        b.p[i] = was == 'A' ? 'B' : 'A';
+        assert_int_equal(check(buf_str(&b)), AUTH_NONE);
+        b.p[i] = was;
+    }
+    for (size_t n = 0; n < b.n; n++) {
+        assert_int_equal(check(str_of(b.p, n)), AUTH_NONE);
+    }
+    buf_fini(&b);
+}
+
+static void test_issue_names(void **state)
+{
+    (void)state;
+    char longest[256];
+    memset(longest, 1, sizeof(longest));
+    static const char *const names[] = {"a", "with \"quotes\"", "\xc3\xa9t\xc3\xa9", "a/b.c", "\n"};
+    struct buf b;
+    buf_init(&b, 65536);
+    for (size_t i = 0; i < LL_COUNT(names); i++) {
+        buf_reset(&b);
+        buf_add_lit(&b, "Bearer ");
+        assert_int_equal(auth_issue(auth, str_c(names[i]), NOW_MS, 1000, &b), 0);
+        assert_int_equal(check_at(buf_str(&b), NOW_MS, names[i]), AUTH_TENANT);
+    }
+    buf_reset(&b);
+    assert_int_equal(auth_issue(auth, str_of(longest, 255), NOW_MS, 1000, &b), 0);
+    buf_reset(&b);
+    assert_int_equal(auth_issue(auth, str_of(longest, 256), NOW_MS, 1000, &b), ERR_INVALID);
+    assert_int_equal(auth_issue(auth, STR(""), NOW_MS, 1000, &b), ERR_INVALID);
+    assert_int_equal(auth_issue(auth, STR("a"), NOW_MS, 0, &b), ERR_INVALID);
+    assert_int_equal(auth_issue(auth, STR("a"), NOW_MS, INT64_MAX, &b), ERR_INVALID);
+    assert_int_equal(b.n, 0);
+    buf_fini(&b);
+    buf_init(&b, 40);
+    assert_int_not_equal(auth_issue(auth, STR("a"), NOW_MS, 1000, &b), 0);
+    assert_int_equal(b.n, 0);
+    buf_fini(&b);
+}
+
+static void test_claims(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        const char *claims;
+        enum auth_role role;
+    } cases[] = {
+        {"good", GOOD, AUTH_TENANT},
+        {"no iat", "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":1767225700}", AUTH_TENANT},
+        {"further claims",
+         "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":1767225700,\"deployment_id\":\"d\"}",
+         AUTH_TENANT},
+        {"fractional exp", "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":1767225700.5}",
+         AUTH_TENANT},
+        {"no exp", "{\"iss\":\"outpost\",\"sub\":\"acme\"}", AUTH_NONE},
+        {"exp within leeway", "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":1767225541}",
+         AUTH_TENANT},
+        {"exp beyond leeway", "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":1767225540}",
+         AUTH_NONE},
+        {"exp as text", "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":\"1767225700\"}", AUTH_NONE},
+        {"exp null", "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":null}", AUTH_NONE},
+        {"exp negative", "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":-1}", AUTH_NONE},
+        {"exp huge", "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":1e300}", AUTH_NONE},
+        {"exp beyond 64 bits",
+         "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":99999999999999999999999}", AUTH_NONE},
+        {"nbf within leeway",
+         "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":1767225900,\"nbf\":1767225660}",
+         AUTH_TENANT},
+        {"nbf beyond leeway",
+         "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":1767225900,\"nbf\":1767225661}", AUTH_NONE},
+        {"nbf as text", "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":1767225900,\"nbf\":\"0\"}",
+         AUTH_NONE},
+        {"iat within leeway",
+         "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":1767225900,\"iat\":1767225660}",
+         AUTH_TENANT},
+        {"iat in the future",
+         "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":1767225900,\"iat\":1767225661}", AUTH_NONE},
+        {"iat of a wrong type",
+         "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":1767225900,\"iat\":[]}", AUTH_NONE},
+        {"another issuer", "{\"iss\":\"other\",\"sub\":\"acme\",\"exp\":1767225700}", AUTH_NONE},
+        {"issuer case", "{\"iss\":\"Outpost\",\"sub\":\"acme\",\"exp\":1767225700}", AUTH_NONE},
+        {"no issuer", "{\"sub\":\"acme\",\"exp\":1767225700}", AUTH_NONE},
+        {"issuer list", "{\"iss\":[\"outpost\"],\"sub\":\"acme\",\"exp\":1767225700}", AUTH_NONE},
+        {"no subject", "{\"iss\":\"outpost\",\"exp\":1767225700}", AUTH_NONE},
+        {"empty subject", "{\"iss\":\"outpost\",\"sub\":\"\",\"exp\":1767225700}", AUTH_NONE},
+        {"subject of a wrong type", "{\"iss\":\"outpost\",\"sub\":1,\"exp\":1767225700}",
+         AUTH_NONE},
+        {"subject twice",
+         "{\"iss\":\"outpost\",\"sub\":\"acme\",\"sub\":\"acme\",\"exp\":1767225700}", AUTH_NONE},
+        {"any member twice",
+         "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":1767225700,\"x\":1,\"x\":2}", AUTH_NONE},
+        {"twice in another spelling",
+         "{\"iss\":\"outpost\",\"sub\":\"acme\",\"s\\u0075b\":\"b\",\"exp\":1767225700}",
+         AUTH_NONE},
+        {"list", "[]", AUTH_NONE},
+        {"text", "\"x\"", AUTH_NONE},
+        {"nothing", "", AUTH_NONE},
+        {"no JSON", "{\"iss\":\"outpost\",", AUTH_NONE},
+        {"bad UTF-8", "{\"iss\":\"outpost\",\"sub\":\"\xff\",\"exp\":1767225700}", AUTH_NONE},
+        {"too many members",
+         "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":1767225700,\"a\":1,\"b\":1,\"c\":1,"
+         "\"d\":1,\"e\":1,\"f\":1,\"g\":1,\"h\":1,\"i\":1,\"j\":1,\"k\":1,\"l\":1,\"m\":1,"
+         "\"n\":1,\"o\":1,\"p\":1,\"q\":1,\"r\":1,\"s\":1,\"t\":1,\"u\":1,\"v\":1,\"w\":1,"
+         "\"x\":1,\"y\":1,\"z\":1,\"A\":1,\"B\":1,\"C\":1,\"D\":1}",
+         AUTH_NONE},
+    };
+    for (size_t i = 0; i < LL_COUNT(cases); i++) {
+        struct buf b;
+        make_token(&b, HS256, cases[i].claims, SECRET);
+        if (check(buf_str(&b)) != cases[i].role) {
+            fail_msg("%s", cases[i].name);
+        }
+        buf_fini(&b);
+    }
+}
+
+static void test_headers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *header;
+        const char *secret;
+        enum auth_role role;
+    } cases[] = {
+        {HS256, SECRET, AUTH_TENANT},
+        {"{\"alg\":\"HS256\"}", SECRET, AUTH_TENANT},
+        {"{\"typ\":\"jwt\",\"alg\":\"HS256\",\"kid\":\"x\"}", SECRET, AUTH_TENANT},
+        {HS256, "another secret of some length", AUTH_NONE},
+        {"{\"alg\":\"none\"}", SECRET, AUTH_NONE},
+        {"{\"alg\":\"HS384\"}", SECRET, AUTH_NONE},
+        {"{\"alg\":\"HS512\"}", SECRET, AUTH_NONE},
+        {"{\"alg\":\"RS256\"}", SECRET, AUTH_NONE},
+        {"{\"alg\":\"hs256\"}", SECRET, AUTH_NONE},
+        {"{\"alg\":[\"HS256\"]}", SECRET, AUTH_NONE},
+        {"{\"alg\":\"HS256\",\"alg\":\"HS256\"}", SECRET, AUTH_NONE},
+        {"{\"alg\":\"HS256\",\"typ\":\"JWE\"}", SECRET, AUTH_NONE},
+        {"{\"alg\":\"HS256\",\"typ\":1}", SECRET, AUTH_NONE},
+        {"{\"alg\":\"HS256\",\"crit\":[\"exp\"]}", SECRET, AUTH_NONE},
+        {"{}", SECRET, AUTH_NONE},
+        {"", SECRET, AUTH_NONE},
+        {"[\"HS256\"]", SECRET, AUTH_NONE},
+    };
+    for (size_t i = 0; i < LL_COUNT(cases); i++) {
+        struct buf b;
+        make_token(&b, cases[i].header, GOOD, cases[i].secret);
+        if (check(buf_str(&b)) != cases[i].role) {
+            fail_msg("%s", cases[i].header);
+        }
+        buf_fini(&b);
+    }
+}
+
+/* Base64url has one spelling for each value: no padding, no stray bits, no other alphabet. */
+static void test_strict_base64(void **state)
+{
+    (void)state;
+    struct buf b;
+    make_token(&b, HS256, GOOD, SECRET);
+    assert_int_equal(check(buf_str(&b)), AUTH_TENANT);
+    buf_add_c(&b, '=');
+    assert_int_equal(check(buf_str(&b)), AUTH_NONE);
+    b.n--;
+    buf_add_c(&b, ' ');
+    assert_int_equal(check(buf_str(&b)), AUTH_NONE);
+    b.n--;
+    /* The last character carries four bits; the other two must be zero. */
+    static const char alphabet[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    const char was = b.p[b.n - 1];
+    const char *at = strchr(alphabet, was);
+    assert_non_null(at);
+    b.p[b.n - 1] = alphabet[(size_t)(at - alphabet) + 1];
+    assert_int_equal(check(buf_str(&b)), AUTH_NONE);
+    b.p[b.n - 1] = was;
+    buf_add_lit(&b, ".e30");
+    assert_int_equal(check(buf_str(&b)), AUTH_NONE);
+    buf_fini(&b);
+}
+
+static void test_size(void **state)
+{
+    (void)state;
+    struct buf claims;
+    struct buf token;
+    buf_init(&claims, 65536);
+    buf_add_lit(&claims, "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":1767225700,\"x\":\"");
+    while (claims.n < 6000) {
+        buf_add_c(&claims, 'x');
+    }
+    const size_t head = claims.n;
+    buf_add(&claims, "\"}", 3);
+    make_token(&token, HS256, claims.p, SECRET);
+    assert_true(token.n < 8192);
+    assert_int_equal(check(buf_str(&token)), AUTH_TENANT);
+    buf_fini(&token);
+    claims.n = head;
+    while (claims.n < 6200) {
+        buf_add_c(&claims, 'x');
+    }
+    buf_add(&claims, "\"}", 3);
+    make_token(&token, HS256, claims.p, SECRET);
+    assert_true(token.n > 8192 + 7);
+    assert_int_equal(check(buf_str(&token)), AUTH_NONE);
+    buf_fini(&token);
+    buf_fini(&claims);
+}
+
+/* A full arena refuses; nothing is written beyond it. */
+static void test_no_memory(void **state)
+{
+    (void)state;
+    struct buf b;
+    make_token(&b, HS256, GOOD, SECRET);
+    struct arena a;
+    struct auth_result result;
+    arena_init(&a, 0);
+    auth_check(auth, buf_str(&b), NOW_MS, &a, &result);
+    assert_int_equal(result.role, AUTH_NONE);
+    auth_check(auth, STR("Bearer " ADMIN_KEY), NOW_MS, &a, &result);
+    assert_int_equal(result.role, AUTH_ADMIN);
+    arena_fini(&a);
+    buf_fini(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_new),           cmocka_unit_test(test_admin),
+        cmocka_unit_test(test_issue),         cmocka_unit_test(test_issue_names),
+        cmocka_unit_test(test_claims),        cmocka_unit_test(test_headers),
+        cmocka_unit_test(test_strict_base64), cmocka_unit_test(test_size),
+        cmocka_unit_test(test_no_memory),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
