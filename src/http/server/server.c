@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The server as a whole: open, accept, reload, drain, close.
+ *
+ * Close: the listener and every connection are closed; each connection goes when its stream has
+ * closed and its handler has replied; when all are gone a timer of the next turn reports `done`, so
+ * that it never comes from inside http_reply or http_server_close.
+ */
+#include "server.h"
+
+#include "longline/check.h"
+#include "longline/log.h"
+#include "longline/mem.h"
+
+#define OUT_MAX ((size_t)64 * 1024) /* head of a reply */
+
+static void on_turn_end(void *ctx)
+{
+    struct http_server *s = ctx;
+    struct list now;
+    struct list *it;
+
+    LL_MAGIC_CHECK(s, SERVER_MAGIC);
+    /* Those that get ready again meanwhile have had their share of this turn. */
+    list_init(&now);
+    list_splice_tail(&now, &s->ready);
+    it = list_pop_head(&now);
+    while (it != NULL) {
+        conn_resume(LIST_ENTRY(it, struct conn, ready_node));
+        it = list_pop_head(&now);
+    }
+}
+
+static void on_reap(void *ctx)
+{
+    struct http_server *s = ctx;
+    void (*done)(void *);
+    void *done_ctx;
+
+    LL_MAGIC_CHECK(s, SERVER_MAGIC);
+    LL_ASSERT(s->n_conns == 0 && s->n_active == 0);
+    done = s->done;
+    done_ctx = s->done_ctx;
+    timer_stop(&s->sweep);
+    loop_hook_remove(s->loop, &s->hook);
+    tls_server_free(s->tls);
+    peer_table_fini(s);
+    cors_free(&s->cfg.cors_origins);
+    buf_fini(&s->out);
+    s->magic = 0;
+    mem_free(s);
+    if (done != NULL) {
+        done(done_ctx);
+    }
+}
+
+void server_check_done(struct http_server *s)
+{
+    if (s->is_closing && s->n_conns == 0 && s->listener_state == LISTENER_NONE &&
+        !timer_armed(&s->reap)) {
+        timer_in(&s->reap, 0);
+    }
+}
+
+static void init_metrics(struct http_server_metrics *m)
+{
+    m->connections = (struct metric){.kind = METRIC_GAUGE,
+                                     .name = "longline_http_connections",
+                                     .help = "Open client connections"};
+    m->accepted = (struct metric){.kind = METRIC_COUNTER,
+                                  .name = "longline_http_connections_total",
+                                  .help = "Client connections accepted"};
+    m->requests = (struct metric){.kind = METRIC_COUNTER,
+                                  .name = "longline_http_requests_total",
+                                  .help = "Requests whose head was complete and valid"};
+    m->protocol_errors = (struct metric){.kind = METRIC_COUNTER,
+                                         .name = "longline_http_protocol_errors_total",
+                                         .help = "Requests refused as malformed or oversize"};
+    m->timeouts = (struct metric){.kind = METRIC_COUNTER,
+                                  .name = "longline_http_timeouts_total",
+                                  .help = "Clients cut off for being too slow"};
+}
+
+/* Keeps the numbers and the origins; the other strings matter only while opening. */
+static void copy_cfg(struct http_server *s, const struct http_server_cfg *cfg)
+{
+    cors_free(&s->cfg.cors_origins);
+    s->cfg = *cfg;
+    s->cfg.listen = NULL;
+    s->cfg.tls_cert = NULL;
+    s->cfg.tls_key = NULL;
+    cors_copy(&s->cfg.cors_origins, &cfg->cors_origins);
+}
+
+struct http_server *server_new(struct loop *l, const struct http_server_cfg *cfg,
+                               const struct http_handler *h)
+{
+    struct http_server *s = mem_zalloc(sizeof(*s));
+
+    s->magic = SERVER_MAGIC;
+    s->loop = l;
+    s->handler = *h;
+    s->sweep_due_ms = TIME_NEVER;
+    s->date_s = INT64_MIN;
+    copy_cfg(s, cfg);
+    init_metrics(&s->metrics);
+    for (size_t i = 0; i < CONN_N_STATES; i++) {
+        list_init(&s->by_state[i]);
+    }
+    list_init(&s->body_checks);
+    list_init(&s->body_grace);
+    list_init(&s->writing);
+    list_init(&s->ready);
+    peer_table_init(s);
+    buf_init(&s->out, OUT_MAX);
+    timer_init(&s->sweep, l, server_on_sweep, s);
+    timer_init(&s->reap, l, on_reap, s);
+    s->hook = (struct loop_hook){.fn = on_turn_end, .ctx = s, .order = HTTP_SERVER_HOOK_ORDER};
+    loop_hook_add(l, &s->hook);
+    return s;
+}
+
+void server_adopt(struct http_server *s, struct stream *st)
+{
+    struct stream_info info;
+    struct peer_count *pc = NULL;
+    int status = 0;
+
+    LL_MAGIC_CHECK(s, SERVER_MAGIC);
+    memset(&info, 0, sizeof(info));
+    stream_get_info(st, &info);
+    metric_inc(&s->metrics.accepted, 1);
+    if (s->is_draining || s->n_conns >= (size_t)s->cfg.max_connections) {
+        status = 503;
+    } else if (!peer_table_enter(s, &info.peer, &pc)) {
+        status = 429;
+    }
+    conn_open(s, st, &info.peer, pc, status);
+}
+
+static void on_stream(void *ctx, struct stream *st)
+{
+    server_adopt(ctx, st);
+}
+
+static void on_listener_closed(void *ctx)
+{
+    struct http_server *s = ctx;
+    LL_MAGIC_CHECK(s, SERVER_MAGIC);
+    s->listener = NULL;
+    s->listener_state = LISTENER_NONE;
+    server_check_done(s);
+}
+
+static void close_listener(struct http_server *s)
+{
+    if (s->listener_state == LISTENER_OPEN) {
+        s->listener_state = LISTENER_CLOSING;
+        listener_close(s->listener, on_listener_closed, s);
+    }
+}
+
+static int open_tls(struct http_server *s, const struct http_server_cfg *cfg,
+                    struct err_detail *err)
+{
+    const bool has_cert = cfg->tls_cert != NULL && cfg->tls_cert[0] != '\0';
+    const bool has_key = cfg->tls_key != NULL && cfg->tls_key[0] != '\0';
+    if (!has_cert && !has_key) {
+        return 0;
+    }
+    if (!has_cert || !has_key) {
+        return err_set(err, ERR_INVALID, 0, "server.tls_cert and server.tls_key go together");
+    }
+    return tls_server_open(&s->tls, cfg->tls_cert, cfg->tls_key, err);
+}
+
+int http_server_open(struct http_server **out, struct loop *l, const struct http_server_cfg *cfg,
+                     const struct http_handler *h, struct err_detail *err)
+{
+    struct listener_options o = {.on_stream = on_stream};
+    struct http_server *s;
+    int rc;
+
+    rc = addr_parse(&o.addr, str_c(cfg->listen));
+    if (rc != 0) {
+        return err_set(err, rc, 0, "server.listen: \"%s\" is not ADDRESS:PORT", cfg->listen);
+    }
+    s = server_new(l, cfg, h);
+    rc = open_tls(s, cfg, err);
+    if (rc == 0) {
+        o.max_streams = (size_t)cfg->max_connections + SERVER_OVERFLOW;
+        o.tls = s->tls;
+        o.ctx = s;
+        rc = listener_open(&s->listener, l, &o, err);
+    }
+    if (rc != 0) {
+        on_reap(s);
+        return rc;
+    }
+    s->listener_state = LISTENER_OPEN;
+    *out = s;
+    return 0;
+}
+
+void http_server_reload(struct http_server *s, const struct http_server_cfg *cfg)
+{
+    const int64_t max_connections = s->cfg.max_connections; /* the listener's, fixed */
+    LL_MAGIC_CHECK(s, SERVER_MAGIC);
+    copy_cfg(s, cfg);
+    s->cfg.max_connections = max_connections;
+    /* Timeouts may have become shorter. */
+    server_arm_sweep(s, loop_mono_ms(s->loop));
+}
+
+void http_server_addr(const struct http_server *s, union addr *out)
+{
+    LL_ASSERT(s->listener != NULL);
+    listener_addr(s->listener, out);
+}
+
+struct http_server_metrics *http_server_get_metrics(struct http_server *s)
+{
+    return &s->metrics;
+}
+
+size_t http_server_n_active(const struct http_server *s)
+{
+    return s->n_active;
+}
+
+void http_server_drain(struct http_server *s)
+{
+    LL_MAGIC_CHECK(s, SERVER_MAGIC);
+    s->is_draining = true;
+    close_listener(s);
+    for (size_t i = 0; i < CONN_CLOSING; i++) {
+        LIST_FOREACH_SAFE (it, tmp, &s->by_state[i]) {
+            conn_drain(LIST_ENTRY(it, struct conn, state_node));
+        }
+    }
+}
+
+void http_server_close(struct http_server *s, void (*done)(void *ctx), void *ctx)
+{
+    LL_MAGIC_CHECK(s, SERVER_MAGIC);
+    LL_ASSERT(!s->is_closing);
+    s->is_closing = true;
+    s->is_draining = true;
+    s->done = done;
+    s->done_ctx = ctx;
+    close_listener(s);
+    for (size_t i = 0; i < CONN_CLOSING; i++) {
+        LIST_FOREACH_SAFE (it, tmp, &s->by_state[i]) {
+            conn_close(LIST_ENTRY(it, struct conn, state_node), i == CONN_ENDING);
+        }
+    }
+    server_check_done(s);
+}

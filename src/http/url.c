@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "longline/url.h"
+
+#include "authority.h"
+#include "longline/check.h"
+
+/* Everything that is not visible ASCII, and the backslash, which some parsers take for a slash. */
+static bool is_url_char(char c)
+{
+    return c > 0x20 && c < 0x7f && c != '\\';
+}
+
+static bool is_hex(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+static bool escapes_are_valid(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] == '%' && (s.n - i < 3 || !is_hex(s.p[i + 1]) || !is_hex(s.p[i + 2]))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Takes "http://" or "https://" off the front. */
+static int take_scheme(struct url *out, struct str *rest)
+{
+    static const struct {
+        const char *text;
+        bool is_https;
+    } schemes[] = {{"https://", true}, {"http://", false}};
+
+    for (size_t i = 0; i < LL_COUNT(schemes); i++) {
+        const struct str prefix = str_c(schemes[i].text);
+        if (rest->n >= prefix.n && str_eq_ci(str_of(rest->p, prefix.n), prefix)) {
+            out->is_https = schemes[i].is_https;
+            *rest = str_of(rest->p + prefix.n, rest->n - prefix.n);
+            return 0;
+        }
+    }
+    return ERR_SYNTAX;
+}
+
+static size_t authority_end(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] == '/' || s.p[i] == '?' || s.p[i] == '#') {
+            return i;
+        }
+    }
+    return s.n;
+}
+
+int url_parse(struct url *out, struct str text, struct err_detail *err)
+{
+    struct authority a;
+    struct str rest = text;
+    const char *why = NULL;
+    size_t end;
+
+    *out = (struct url){.port = 0};
+    if (text.n > URL_MAX) {
+        return err_set(err, ERR_TOO_BIG, 0, "the URL is longer than %d characters", URL_MAX);
+    }
+    for (size_t i = 0; i < text.n; i++) {
+        if (!is_url_char(text.p[i])) {
+            return err_set(
+                err, ERR_SYNTAX, 0,
+                "the URL has a space, a backslash or a character that is not ASCII text");
+        }
+    }
+    if (take_scheme(out, &rest) != 0) {
+        return err_set(err, ERR_SYNTAX, 0, "the URL must begin with http:// or https://");
+    }
+    if (str_find(rest, '#') != rest.n) {
+        return err_set(err, ERR_SYNTAX, 0, "the URL must not have a fragment");
+    }
+    end = authority_end(rest);
+    out->authority = str_of(rest.p, end);
+    if (str_find(out->authority, '@') != out->authority.n) {
+        return err_set(err, ERR_SYNTAX, 0, "the URL must not have a user name or password");
+    }
+    if (authority_parse(&a, out->authority, &why) != 0) {
+        return err_set(err, ERR_SYNTAX, 0, "%s", why);
+    }
+    out->host = a.host;
+    out->port = a.port;
+    if (!a.has_port) {
+        out->port = out->is_https ? 443 : 80;
+    }
+    out->path = end < rest.n ? str_of(rest.p + end, rest.n - end) : STR("/");
+    if (out->path.p[0] == '?') {
+        /* The parts point into the text, and a request line needs the slash. */
+        return err_set(err, ERR_SYNTAX, 0, "the URL must have a path before the query: use \"/?\"");
+    }
+    if (!escapes_are_valid(out->path)) {
+        return err_set(err, ERR_SYNTAX, 0, "the URL has a '%%' without two hex digits");
+    }
+    return 0;
+}
