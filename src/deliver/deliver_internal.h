@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared by the files of deliver: the object itself, its destinations and its attempts. */
+#ifndef LL_DELIVER_INTERNAL_H
+#define LL_DELIVER_INTERNAL_H
+
+#include "longline/deliver.h"
+
+#include "retry.h"
+#include "sched.h"
+#include "window.h"
+
+/* A compiled endpoint, shared by the attempts that use it; replaced when the destination changes. */
+struct endpoint {
+    struct dest_endpoint *ep;
+    uint32_t refs;
+};
+
+/* One attempt under way. Reused through deliver.spare. */
+struct attempt {
+    unsigned magic;
+    struct deliver *d;
+    struct work *work;
+    struct blob *blob; /* the encoded event; `event` points into it */
+    struct event_record event;
+    struct arena arena;
+    struct endpoint *endpoint;
+    struct dest_send *send;
+    uint32_t number; /* what was sent; the work may be changed meanwhile */
+    bool manual;
+    struct list node; /* in deliver.attempts or deliver.spare */
+};
+
+struct deliver {
+    struct loop *loop;
+    struct store *store;
+    const struct dest_env *env;
+    struct deliver_source source;
+    const struct rng *rng;
+    struct deliver_cfg cfg; /* numbers only: lists are parsed into `retry` */
+    struct retry_policy retry;
+    struct sched *sched;
+    struct window window;
+    uint64_t stored_low;
+    bool draining;
+    struct list attempts;
+    struct list spare;
+    size_t n_spare;
+    struct loop_hook hook;
+    struct timer wake;  /* the scheduler's next due time */
+    struct timer spill; /* events that stay fresh too long */
+    struct deliver_metrics metrics;
+};
+
+void deliver_policy_from_cfg(struct retry_policy *out, const struct deliver_cfg *cfg);
+void deliver_sched_cfg(struct sched_cfg *out, const struct deliver_cfg *cfg);
+void deliver_metrics_init(struct deliver *d);
+
+/* The scheduler's state for a destination; dest may be NULL (deleted). */
+struct sched_dest *deliver_dest_state(struct deliver *d, uint32_t num,
+                                      const struct destination *dest);
+/* The compiled endpoint with one more reference, or NULL with err. */
+struct endpoint *deliver_endpoint_get(struct deliver *d, struct sched_dest *sd,
+                                      const struct destination *dest, struct err_detail *err);
+void deliver_endpoint_put(struct endpoint *e); /* NULL is fine */
+/* Forgets the compiled form; attempts under way keep theirs. */
+void deliver_endpoint_drop(struct sched_dest *sd);
+
+/* As deliver_event, for an event found in the journal at start: destinations that have a retry
+ * record already are passed over. */
+void deliver_event_missing(struct deliver *d, const struct event_record *e);
+
+/* Starts the attempt of a work that sched_next gave. */
+void deliver_start(struct deliver *d, struct work *w);
+/* Gives the work back as pending; nothing is recorded. */
+void deliver_cancel(struct attempt *a);
+void deliver_free_spare(struct deliver *d);
+
+/* Writes retry records for events that stayed fresh too long, so that the low mark advances. */
+void deliver_spill(struct deliver *d);
+void deliver_release_fresh(struct deliver *d, struct work *w);
+
+#endif

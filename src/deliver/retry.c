@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "retry.h"
+
+uint32_t retry_limit(const struct retry_policy *p)
+{
+    return p->n_schedule != 0 ? (uint32_t)p->n_schedule : p->limit;
+}
+
+static int64_t planned_delay(const struct retry_policy *p, uint32_t number)
+{
+    if (p->n_schedule != 0) {
+        return p->schedule_ms[number - 1];
+    }
+    int64_t delay = p->interval_ms;
+    for (uint32_t i = 1; i < number && delay < p->max_delay_ms; i++) {
+        delay = delay > INT64_MAX / 2 ? INT64_MAX : delay * 2;
+    }
+    return delay < p->max_delay_ms ? delay : p->max_delay_ms;
+}
+
+int64_t retry_delay(const struct retry_policy *p, uint32_t number, int64_t retry_after_ms,
+                    const struct rng *rng)
+{
+    if (number == 0 || number > retry_limit(p)) {
+        return -1;
+    }
+    int64_t delay = planned_delay(p, number);
+    const int64_t spread = delay / 100 * (int64_t)p->jitter_pct;
+    if (spread > 0) {
+        delay += (int64_t)rng_below(rng, (uint64_t)spread + 1);
+    }
+    if (retry_after_ms > RETRY_AFTER_CAP_MS) {
+        retry_after_ms = RETRY_AFTER_CAP_MS;
+    }
+    return retry_after_ms > delay ? retry_after_ms : delay;
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared by the files of the scheduler: the tables of works, destinations, tenants and hosts. */
+#ifndef LL_SCHED_INTERNAL_H
+#define LL_SCHED_INTERNAL_H
+
+#include "sched.h"
+
+enum dest_where { DEST_NOWHERE, DEST_IN_RING, DEST_BLOCKED, DEST_IDLE };
+
+/* Lives while a destination refers to it. */
+struct sched_tenant {
+    uint64_t key;
+    uint32_t n_dests;
+    uint32_t n_inflight;
+    int64_t deficit;   /* KiB it may still start in this round; below zero: waits */
+    struct list dests; /* runnable ones, round robin */
+    struct list ring;  /* in sched.ring */
+};
+
+struct sched_host {
+    uint64_t key;
+    uint32_t n_dests;
+    uint32_t n_inflight;
+    struct list blocked; /* destinations that only this host's cap holds back */
+};
+
+/* Works come from chunks, since there may be a million of them. */
+struct work_chunk;
+struct work_table {
+    struct work **buckets;
+    size_t n_buckets; /* a power of two */
+    size_t n;
+    struct work *spare; /* free ones, linked by hash_next */
+    struct work_chunk *chunks;
+};
+
+struct sched {
+    struct sched_cfg cfg;
+    struct sched_hooks hooks;
+    const struct rng *rng;
+    struct work_table works;
+    struct heap waiting; /* works by due time */
+    struct heap closed;  /* destinations by the time their breaker reopens */
+    struct list ring;    /* tenants with something runnable and below their cap */
+    struct list idle;    /* destinations without work, oldest first */
+    size_t n_idle;
+    struct map64 dests;
+    struct map64 tenants;
+    struct map64 hosts;
+    uint32_t n_inflight;
+    size_t n_open;
+};
+
+void work_table_init(struct work_table *t);
+void work_table_fini(struct work_table *t);
+struct work *work_table_add(struct work_table *t, uint64_t event_seq, struct sched_dest *d);
+struct work *work_table_find(const struct work_table *t, uint64_t event_seq, uint32_t dest_num);
+void work_table_del(struct work_table *t, struct work *w);
+void work_table_each(struct work_table *t, void (*fn)(void *ctx, struct work *w), void *ctx);
+
+/* Puts the destination where its state says it belongs; call after every change of it. */
+void sched_place(struct sched *s, struct sched_dest *d);
+/* The counts of `d` and its tenant and host, one up or down, and what follows for their lists. */
+void sched_count_start(struct sched *s, struct sched_dest *d);
+void sched_count_end(struct sched *s, struct sched_dest *d);
+void sched_dest_free(struct sched *s, struct sched_dest *d);
+/* Breakers whose pause is over become PROBING. */
+void sched_reopen(struct sched *s, int64_t now);
+
+#endif
