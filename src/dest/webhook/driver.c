@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The webhook row of the driver table and section [webhook] of the configuration. */
+#include "webhook.h"
+
+#include "longline/check.h"
+
+#define AT(ctype, f) CFG_AT(ctype, struct webhook_cfg, f)
+
+const struct cfg_key webhook_cfg_keys[] = {
+    {.name = "mode",
+     .kind = CFG_ENUM,
+     .offset = AT(int, mode),
+     .def = "default",
+     .choices = "default standard both",
+     .help = "Signature and headers: v0= over the body, Standard Webhooks v1, or both."},
+    {.name = "header_prefix",
+     .kind = CFG_STRING,
+     .offset = AT(char *, header_prefix),
+     .def = "",
+     .help = "Prefix of the metadata headers; empty: x-outpost- (mode standard: webhook-)."},
+    {.name = "user_agent",
+     .kind = CFG_STRING,
+     .offset = AT(char *, user_agent),
+     .def = "Longline",
+     .help = "User-Agent of deliveries."},
+    {.name = "success_below_400",
+     .kind = CFG_BOOL,
+     .offset = AT(bool, success_below_400),
+     .def = "false",
+     .help = "Count every status below 400 as delivered, not only 2xx."},
+    {.name = "secret_overlap",
+     .kind = CFG_DURATION,
+     .offset = AT(int64_t, secret_overlap_ms),
+     .def = "24h",
+     .min = 0,
+     .max = INT64_C(365) * 86400000,
+     .help = "How long deliveries are also signed with the previous secret after a rotation."},
+    {.name = "max_custom_headers",
+     .kind = CFG_INT,
+     .offset = AT(int64_t, max_custom_headers),
+     .def = "32",
+     .min = 0,
+     .max = 48,
+     .help = "Custom headers of one destination."},
+};
+const size_t webhook_cfg_n_keys = LL_COUNT(webhook_cfg_keys);
+
+static void webhook_target(const struct destination *d, struct str *target, struct str *target_url)
+{
+    *target = kv_get(&d->config, STR("url"));
+    *target_url = STR_NULL;
+}
+
+static const char describe[] =
+    "{\"type\":\"webhook\",\"config_fields\":["
+    "{\"type\":\"text\",\"label\":\"URL\",\"description\":\"The URL that receives the events by "
+    "POST.\",\"key\":\"url\",\"required\":true,\"pattern\":\"^https?:\\\\/\\\\/[^\\\\s]+$\"},"
+    "{\"type\":\"key_value_map\",\"label\":\"Custom headers\",\"description\":\"Further headers "
+    "sent with each request.\",\"key\":\"custom_headers\",\"required\":false}],"
+    "\"credential_fields\":[],\"label\":\"Webhook\",\"description\":\"Send events to an HTTP "
+    "endpoint.\",\"icon\":\"<svg xmlns=\\\"http://www.w3.org/2000/svg\\\" width=\\\"16\\\" "
+    "height=\\\"16\\\" viewBox=\\\"0 0 16 16\\\"><path d=\\\"M2 8h10M9 4l4 4-4 4\\\" "
+    "fill=\\\"none\\\" stroke=\\\"currentColor\\\" stroke-width=\\\"2\\\"/></svg>\","
+    "\"instructions\":\"Enter the URL of your endpoint. Each request carries a signature made "
+    "with the destination's secret; answer with a 2xx status once the event is safe.\"}";
+
+const struct dest_driver webhook_driver = {
+    .type = "webhook",
+    .label = "Webhook",
+    .prepare = webhook_prepare,
+    .show = webhook_show,
+    .target = webhook_target,
+    .open = webhook_open,
+    .close = webhook_close,
+    .send = webhook_send,
+    .cancel = webhook_cancel,
+    .describe_json = describe,
+};

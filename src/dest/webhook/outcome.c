@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a response or a failure means: the attempt's code and what the scheduler should know. */
+#include <stdio.h>
+
+#include "longline/check.h"
+
+#include "webhook.h"
+
+struct failure {
+    int err;
+    struct str code; /* the reference's error classes (4.6), and blocked_address */
+};
+
+static const struct failure failures[] = {
+    {ERR_DNS, {"dns_error", 9}},
+    {ERR_REFUSED, {"connection_refused", 18}},
+    {ERR_RESET, {"connection_reset", 16}},
+    {ERR_CLOSED, {"connection_reset", 16}},
+    {ERR_UNREACHABLE, {"network_unreachable", 19}},
+    {ERR_TIMEOUT, {"timeout", 7}},
+    {ERR_TLS, {"tls_error", 9}},
+    {ERR_PROTO, {"protocol_error", 14}},
+    {ERR_TOO_BIG, {"protocol_error", 14}},
+    {ERR_BLOCKED, {"blocked_address", 15}},
+};
+
+static struct str failure_code(int err)
+{
+    for (size_t i = 0; i < LL_COUNT(failures); i++) {
+        if (failures[i].err == err) {
+            return failures[i].code;
+        }
+    }
+    return STR("network_error");
+}
+
+static void judge_failure(const struct http_client_result *r, struct dest_outcome *out)
+{
+    out->canceled = r->err.code == ERR_CANCELED;
+    out->code = failure_code(r->err.code);
+    out->error = str_c(r->err.msg[0] != '\0' ? r->err.msg : err_text(r->err.code));
+    out->overload = r->err.code == ERR_TIMEOUT;
+    out->unreachable = true;
+    out->blocked = r->err.code == ERR_BLOCKED;
+}
+
+static void judge_status(const struct webhook_cfg *cfg, const struct http_client_result *r,
+                         struct dest_outcome *out)
+{
+    const int s = r->status;
+    out->success = s >= 200 && s < (cfg->success_below_400 ? 400 : 300);
+    out->overload = s == 429 || s == 502 || s == 503 || s == 504;
+    out->gone = s == 410;
+    if (!out->success) {
+        out->error = s >= 300 && s < 400 ? STR("the endpoint redirects; redirects are not followed")
+                                         : str_c(http_status_text(s));
+    }
+}
+
+void webhook_outcome(const struct webhook_cfg *cfg, const struct http_client_result *r,
+                     int64_t now_wall_ms, char code_buf[16], struct dest_outcome *out)
+{
+    *out = (struct dest_outcome){.http_status = r->status,
+                                 .response = r->body,
+                                 .response_truncated = r->body_truncated,
+                                 .retry_after_ms = -1,
+                                 .duration_us = r->total_us};
+    if (r->err.code != 0) {
+        judge_failure(r, out);
+        return;
+    }
+    const int n = snprintf(code_buf, 16, "%d", r->status);
+    out->code = str_of(code_buf, (size_t)n);
+    judge_status(cfg, r, out);
+    if (!out->success) {
+        const struct str v = http_find(r->headers, r->n_headers, STR("retry-after"));
+        int64_t delay = 0;
+        if (v.p != NULL && http_parse_retry_after(v, now_wall_ms, &delay) == 0) {
+            out->retry_after_ms = delay;
+        }
+    }
+}
