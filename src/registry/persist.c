@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tenants and destinations to and from the store. Credentials are sealed by the vault. */
+#include "registry_internal.h"
+
+#include "longline/log.h"
+#include "longline/mem.h"
+
+#define OBJECT_MAX (1u << 20)
+#define KEY_MAX 1024
+
+int tenant_save(struct registry *r, const struct tenant *t)
+{
+    struct buf text;
+    buf_init(&text, OBJECT_MAX);
+    struct jw w;
+    jw_init(&w, &text);
+    tenant_write_stored(&w, t);
+    const int rc =
+        text.failed ? ERR_TOO_BIG : store_put_object(r->store, STORE_TENANT, t->id, buf_str(&text));
+    buf_fini(&text);
+    return rc;
+}
+
+static void wipe_fini(struct buf *b)
+{
+    if (b->p != NULL) {
+        mem_wipe(b->p, b->cap);
+    }
+    buf_fini(b);
+}
+
+static int seal(struct registry *r, const struct destination *d, struct str context,
+                struct buf *sealed)
+{
+    struct buf plain;
+    buf_init(&plain, OBJECT_MAX);
+    struct jw w;
+    jw_init(&w, &plain);
+    destination_write_secrets(&w, d);
+    const int rc =
+        plain.failed ? ERR_TOO_BIG : vault_seal(r->vault, context, buf_str(&plain), sealed);
+    wipe_fini(&plain);
+    return rc;
+}
+
+int dest_save(struct registry *r, const struct destination *d)
+{
+    struct buf key;
+    struct buf sealed;
+    struct buf text;
+    buf_init(&key, KEY_MAX);
+    buf_init(&sealed, OBJECT_MAX);
+    buf_init(&text, OBJECT_MAX);
+    int rc = dest_key(&key, d->tenant_id, d->id);
+    if (rc == 0) {
+        rc = seal(r, d, buf_str(&key), &sealed);
+    }
+    if (rc == 0) {
+        struct jw w;
+        jw_init(&w, &text);
+        destination_write_stored(&w, d, buf_str(&sealed));
+        rc = text.failed ? ERR_TOO_BIG
+                         : store_put_object(r->store, STORE_DESTINATION, buf_str(&key),
+                                            buf_str(&text));
+    }
+    buf_fini(&key);
+    buf_fini(&sealed);
+    buf_fini(&text);
+    return rc;
+}
+
+struct load {
+    struct registry *r;
+    struct arena arena;
+    struct err_detail *err;
+};
+
+static int on_tenant(void *ctx, struct str key, struct str value)
+{
+    struct load *l = ctx;
+    struct tenant t = {0};
+    arena_reset(&l->arena);
+    const int rc = tenant_parse_stored(&t, value, &l->arena);
+    if (rc != 0) {
+        return err_set(l->err, rc, 0, "the stored tenant \"" STR_FMT "\" cannot be read",
+                       STR_ARG(key));
+    }
+    (void)tenant_entry_put(l->r, tenant_copy(&t));
+    return 0;
+}
+
+static int load_dest(struct load *l, struct str key, struct str value)
+{
+    struct destination d = {0};
+    struct str sealed = STR_NULL;
+    int rc = destination_parse_stored(&d, &sealed, value, &l->arena);
+    if (rc != 0) {
+        return rc;
+    }
+    struct buf plain;
+    buf_init(&plain, OBJECT_MAX);
+    if (sealed.p != NULL) {
+        rc = vault_open(l->r->vault, key, sealed, &plain);
+        if (rc == 0) {
+            rc = destination_parse_secrets(&d, buf_str(&plain), &l->arena);
+        }
+    }
+    if (rc == 0) {
+        struct tenant_entry *te = tenant_entry_find(l->r, d.tenant_id);
+        if (te == NULL) {
+            rc = ERR_CORRUPT;
+        } else {
+            (void)dest_entry_add(l->r, te, destination_copy(&d));
+        }
+    }
+    wipe_fini(&plain);
+    return rc;
+}
+
+static int on_dest(void *ctx, struct str key, struct str value)
+{
+    struct load *l = ctx;
+    arena_reset(&l->arena);
+    const int rc = load_dest(l, key, value);
+    if (rc == 0) {
+        return 0;
+    }
+    const size_t cut = str_find(key, '\0');
+    const char *why = rc == ERR_NOT_FOUND
+                          ? "its credentials were sealed with another key (secrets.key)"
+                          : err_text(rc);
+    return err_set(l->err, rc, 0, "a stored destination of tenant \"" STR_FMT "\" cannot be read: %s",
+                   (int)cut, key.p, why);
+}
+
+int registry_load(struct registry *r, struct err_detail *err)
+{
+    struct load l = {.r = r, .err = err};
+    arena_init(&l.arena, 8 * (size_t)OBJECT_MAX);
+    int rc = store_each_object(r->store, STORE_TENANT, on_tenant, &l);
+    if (rc == 0) {
+        rc = store_each_object(r->store, STORE_DESTINATION, on_dest, &l);
+    }
+    arena_fini(&l.arena);
+    log_info("registry.loaded", LOG_INT("tenants", r->tenants.n),
+             LOG_INT("destinations", r->dests.n));
+    return rc;
+}

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The registry's contract: reading and changing tenants and destinations. */
+#include "registry_internal.h"
+
+#include "longline/id.h"
+#include "longline/mem.h"
+
+int registry_open(struct registry **out, const struct registry_options *o, struct err_detail *err)
+{
+    struct registry *r = mem_zalloc(sizeof(*r));
+    r->store = o->store;
+    r->vault = o->vault;
+    r->max_dests = o->max_destinations_per_tenant;
+    r->max_filters = o->max_cached_filters;
+    r->on_dest_changed = o->on_dest_changed;
+    r->ctx = o->ctx;
+    registry_tables_init(r);
+    const int rc = registry_load(r, err);
+    if (rc != 0) {
+        registry_free(r);
+        return rc;
+    }
+    *out = r;
+    return 0;
+}
+
+void registry_set_hook(struct registry *r, void (*on_dest_changed)(void *ctx, uint32_t num),
+                       void *ctx)
+{
+    r->on_dest_changed = on_dest_changed;
+    r->ctx = ctx;
+}
+
+void registry_set_limit(struct registry *r, size_t max_destinations_per_tenant)
+{
+    r->max_dests = max_destinations_per_tenant;
+}
+
+void registry_free(struct registry *r)
+{
+    if (r != NULL) {
+        registry_tables_fini(r);
+        mem_free(r);
+    }
+}
+
+size_t registry_n_tenants(const struct registry *r)
+{
+    return r->tenants.n;
+}
+
+size_t registry_n_destinations(const struct registry *r)
+{
+    return r->dests.n;
+}
+
+static void changed(struct registry *r, uint32_t num)
+{
+    if (r->on_dest_changed != NULL) {
+        r->on_dest_changed(r->ctx, num);
+    }
+}
+
+/* ---- tenants ---- */
+
+const struct tenant *registry_tenant(const struct registry *r, struct str id)
+{
+    const struct tenant_entry *te = tenant_entry_find(r, id);
+    return te != NULL ? te->tenant : NULL;
+}
+
+int registry_put_tenant(struct registry *r, const struct tenant *t, bool *created)
+{
+    int rc = store_admit(r->store, 0);
+    if (rc == 0) {
+        rc = tenant_save(r, t);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    *created = tenant_entry_find(r, t->id) == NULL;
+    (void)tenant_entry_put(r, tenant_copy(t));
+    return 0;
+}
+
+static void remove_dest(struct registry *r, struct dest_entry *de)
+{
+    const uint32_t num = de->dest->num;
+    store_del_object(r->store, STORE_DESTINATION, str_of(de->key, de->key_n));
+    dest_entry_remove(r, de);
+    changed(r, num);
+}
+
+int registry_del_tenant(struct registry *r, struct str id)
+{
+    struct tenant_entry *te = tenant_entry_find(r, id);
+    if (te == NULL) {
+        return ERR_NOT_FOUND;
+    }
+    LIST_FOREACH_SAFE (it, tmp, &te->dests) {
+        remove_dest(r, LIST_ENTRY(it, struct dest_entry, node));
+    }
+    store_del_object(r->store, STORE_TENANT, id);
+    tenant_entry_remove(r, te);
+    return 0;
+}
+
+size_t registry_tenant_n_destinations(const struct registry *r, struct str id)
+{
+    const struct tenant_entry *te = tenant_entry_find(r, id);
+    return te != NULL ? te->n_dests : 0;
+}
+
+static bool listed(const struct registry_tenant_page *q, struct str id)
+{
+    if (q->ids.n == 0) {
+        return true;
+    }
+    for (size_t i = 0; i < q->ids.n; i++) {
+        if (str_eq(q->ids.v[i], id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Index of the first one to show, going up or (one more than it) going down. */
+static size_t page_start(const struct registry *r, const struct registry_tenant_page *q)
+{
+    if (q->after_id.p == NULL) {
+        return q->ascending ? 0 : r->order.n;
+    }
+    size_t at = tenant_order_find(&r->order, q->after_ms, q->after_id);
+    if (q->ascending && at < r->order.n && r->order.v[at]->tenant->created_ms == q->after_ms &&
+        str_eq(r->order.v[at]->tenant->id, q->after_id)) {
+        at++;
+    }
+    return at;
+}
+
+static size_t count_listed(const struct registry *r, const struct registry_tenant_page *q)
+{
+    if (q->ids.n == 0) {
+        return r->order.n;
+    }
+    size_t n = 0;
+    for (size_t i = 0; i < q->ids.n; i++) {
+        bool seen = false;
+        for (size_t j = 0; j < i; j++) {
+            seen = seen || str_eq(q->ids.v[i], q->ids.v[j]);
+        }
+        if (!seen && tenant_entry_find(r, q->ids.v[i]) != NULL) {
+            n++;
+        }
+    }
+    return n;
+}
+
+int registry_list_tenants(const struct registry *r, const struct registry_tenant_page *q,
+                          struct arena *a, const struct tenant ***out, size_t *n, bool *more,
+                          size_t *total)
+{
+    const struct tenant **v = arena_alloc(a, (q->limit + 1) * sizeof(const struct tenant *));
+    if (v == NULL) {
+        return ERR_TOO_BIG;
+    }
+    *total = count_listed(r, q);
+    *out = v;
+    *n = 0;
+    *more = false;
+    size_t at = page_start(r, q);
+    while (q->ascending ? at < r->order.n : at > 0) {
+        const struct tenant *t = r->order.v[q->ascending ? at : at - 1]->tenant;
+        at = q->ascending ? at + 1 : at - 1;
+        if (!listed(q, t->id)) {
+            continue;
+        }
+        if (*n == q->limit) {
+            *more = true;
+            break;
+        }
+        v[(*n)++] = t;
+    }
+    return 0;
+}
+
+/* ---- destinations ---- */
+
+const struct destination *registry_dest(const struct registry *r, struct str tenant_id,
+                                        struct str id)
+{
+    const struct dest_entry *de = dest_entry_find(r, tenant_id, id);
+    return de != NULL ? de->dest : NULL;
+}
+
+const struct destination *registry_dest_by_num(const struct registry *r, uint32_t num)
+{
+    const struct dest_entry *de = map64_get(&r->by_num, num);
+    return de != NULL ? de->dest : NULL;
+}
+
+int registry_list_dests(const struct registry *r, struct str tenant_id, struct arena *a,
+                        const struct destination ***out, size_t *n)
+{
+    *n = 0;
+    *out = NULL;
+    const struct tenant_entry *te = tenant_entry_find(r, tenant_id);
+    if (te == NULL || te->n_dests == 0) {
+        return te == NULL ? ERR_NOT_FOUND : 0;
+    }
+    const struct destination **v = arena_alloc(a, te->n_dests * sizeof(const struct destination *));
+    if (v == NULL) {
+        return ERR_TOO_BIG;
+    }
+    LIST_FOREACH (it, &te->dests) {
+        v[(*n)++] = LIST_ENTRY(it, struct dest_entry, node)->dest;
+    }
+    *out = v;
+    return 0;
+}
+
+int registry_add_dest(struct registry *r, struct destination *d, struct arena *a)
+{
+    struct tenant_entry *te = tenant_entry_find(r, d->tenant_id);
+    if (te == NULL) {
+        return ERR_NOT_FOUND;
+    }
+    if (d->id.n == 0) {
+        char *id = arena_alloc(a, ID_LEN);
+        if (id == NULL) {
+            return ERR_TOO_BIG;
+        }
+        id_random(id, rng_system());
+        d->id = str_of(id, ID_LEN);
+    }
+    if (dest_entry_find(r, d->tenant_id, d->id) != NULL) {
+        return ERR_EXISTS;
+    }
+    if (te->n_dests >= r->max_dests) {
+        return ERR_LIMIT;
+    }
+    int rc = store_admit(r->store, 0);
+    if (rc != 0) {
+        return rc;
+    }
+    d->num = store_next_dest_num(r->store);
+    rc = dest_save(r, d);
+    if (rc != 0) {
+        return rc;
+    }
+    (void)dest_entry_add(r, te, destination_copy(d));
+    changed(r, d->num);
+    return 0;
+}
+
+int registry_put_dest(struct registry *r, const struct destination *d)
+{
+    struct dest_entry *de = dest_entry_find(r, d->tenant_id, d->id);
+    if (de == NULL) {
+        return ERR_NOT_FOUND;
+    }
+    LL_ASSERT(de->dest->num == d->num);
+    int rc = store_admit(r->store, 0);
+    if (rc == 0) {
+        rc = dest_save(r, d);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    dest_entry_replace(r, de, destination_copy(d));
+    changed(r, d->num);
+    return 0;
+}
+
+int registry_del_dest(struct registry *r, struct str tenant_id, struct str id)
+{
+    struct dest_entry *de = dest_entry_find(r, tenant_id, id);
+    if (de == NULL) {
+        return ERR_NOT_FOUND;
+    }
+    remove_dest(r, de);
+    return 0;
+}
