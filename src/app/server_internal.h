@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The gateway's parts, in the order in which they are opened; closed in reverse. */
+#ifndef LL_SERVER_INTERNAL_H
+#define LL_SERVER_INTERNAL_H
+
+#include "longline/auth.h"
+#include "longline/dial.h"
+#include "longline/metrics.h"
+#include "longline/publish.h"
+#include "longline/registry.h"
+#include "longline/vault.h"
+
+#include "app_config.h"
+#include "cli.h"
+
+enum server_state { SERVER_STARTING, SERVER_READY, SERVER_DRAINING, SERVER_CLOSING };
+
+struct server {
+    enum server_state state;
+    const struct cli *cli;
+    struct config *config;
+    struct loop *loop;
+    struct metrics metrics;
+    struct store *store;
+    struct vault *vault;
+    struct auth *auth;
+    struct registry *registry;
+    struct tls_client *tls;
+    struct dns *dns;
+    struct egress_policy *policy;
+    unsigned policy_version;
+    struct dialer *dialer;
+    struct http_client *client;
+    struct dest_env dest_env;
+    struct deliver *deliver;
+    struct topic_rules topics; /* what publish reads; follows the api's */
+    struct publish *publish;
+    struct api *api;
+    struct http_server *http;
+    union addr own[64]; /* listen addresses, for the egress policy */
+    size_t n_own;
+    bool admin_key_generated;
+    struct timer drain_timer;
+    int64_t drain_deadline_ms;
+    struct timer watchdog;
+    int exit_status;
+};
+
+/* startup.c: opens everything; on failure err says what. */
+int server_open(struct server *s, struct err_detail *err) LL_MUST_USE;
+/* Frees what is left when everything asynchronous is closed, or after a failed start. */
+void server_free(struct server *s);
+int server_load_auth(struct server *s, const struct config *cfg, struct err_detail *err)
+    LL_MUST_USE;
+/* A new policy from the configuration takes the place of the old one. */
+int server_set_policy(struct server *s, const struct config *cfg, struct err_detail *err)
+    LL_MUST_USE;
+
+/* reload.c */
+void server_reload(struct server *s);
+
+/* shutdown.c */
+void server_shutdown(struct server *s);
+/* Closes without draining, for a failed start. */
+void server_close(struct server *s);
+
+#endif

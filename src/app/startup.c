@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Opening the gateway. The order is the dependency order; what is pending is rebuilt before the
+ * first connection is accepted.
+ */
+#include <ifaddrs.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "longline/log.h"
+#include "longline/mem.h"
+#include "longline/version.h"
+
+#include "keys.h"
+#include "server_internal.h"
+
+#define MAX_CACHED_FILTERS 20000
+
+/* As many file descriptors as the system lets us have. */
+static void raise_file_limit(void)
+{
+    struct rlimit lim;
+    if (getrlimit(RLIMIT_NOFILE, &lim) == 0 && lim.rlim_cur < lim.rlim_max) {
+        lim.rlim_cur = lim.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &lim);
+    }
+}
+
+static void on_store_fatal(void *ctx, const struct err_detail *err)
+{
+    (void)ctx;
+    log_error("store.fatal", LOG_CSTR("why", err->msg), LOG_INT("code", err->foreign));
+    /* Nothing may be acknowledged any more; what was acknowledged is on disk. */
+    _exit(EXIT_FAIL);
+}
+
+/* The configured text, or the key file's. */
+static int key_text(const struct config *cfg, const char *configured, const char *file,
+                    struct buf *out, bool *made, struct err_detail *err)
+{
+    *made = false;
+    if (configured[0] != '\0') {
+        return buf_add_str(out, str_c(configured));
+    }
+    return key_file_load(cfg->store.data_dir, file, out, made, err);
+}
+
+static void wipe_fini(struct buf *b)
+{
+    if (b->p != NULL) {
+        mem_wipe(b->p, b->cap);
+    }
+    buf_fini(b);
+}
+
+int server_load_auth(struct server *s, const struct config *cfg, struct err_detail *err)
+{
+    struct buf admin;
+    struct buf jwt;
+    buf_init(&admin, 4096);
+    buf_init(&jwt, 4096);
+    bool made_jwt = false;
+    struct auth *auth = NULL;
+    int rc = key_text(cfg, cfg->auth.admin_key, "admin.key", &admin, &s->admin_key_generated, err);
+    if (rc == 0) {
+        rc = key_text(cfg, cfg->auth.jwt_secret, "jwt.key", &jwt, &made_jwt, err);
+    }
+    if (rc == 0) {
+        rc = auth_new(&auth, buf_str(&admin), buf_str(&jwt), err);
+    }
+    if (rc == 0) {
+        if (s->api != NULL) {
+            api_set_auth(s->api, auth);
+        }
+        auth_free(s->auth);
+        s->auth = auth;
+    }
+    wipe_fini(&admin);
+    wipe_fini(&jwt);
+    return rc;
+}
+
+static int open_vault(struct server *s, struct err_detail *err)
+{
+    struct buf key;
+    buf_init(&key, 4096);
+    bool made = false;
+    int rc = key_text(s->config, s->config->secrets.key, "secret.key", &key, &made, err);
+    if (rc == 0) {
+        rc = vault_new(&s->vault, buf_str(&key), err);
+    }
+    wipe_fini(&key);
+    const struct cfg_list *old = &s->config->secrets.old_keys;
+    for (size_t i = 0; rc == 0 && i < old->n; i++) {
+        rc = vault_add_old(s->vault, str_c(old->v[i]), err);
+    }
+    return rc;
+}
+
+static int open_storage(struct server *s, struct err_detail *err)
+{
+    const struct store_options so = {
+        .cfg = &s->config->store, .on_fatal = on_store_fatal, .ctx = s};
+    int rc = store_open(&s->store, s->loop, &so, err);
+    if (rc != 0) {
+        err_prefix(err, "store");
+        return rc;
+    }
+    rc = server_load_auth(s, s->config, err);
+    if (rc == 0) {
+        rc = open_vault(s, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    const struct registry_options ro = {
+        .store = s->store,
+        .vault = s->vault,
+        .max_destinations_per_tenant = (size_t)s->config->api.max_destinations_per_tenant,
+        .max_cached_filters = MAX_CACHED_FILTERS};
+    return registry_open(&s->registry, &ro, err);
+}
+
+int server_set_policy(struct server *s, const struct config *cfg, struct err_detail *err)
+{
+    struct egress_policy *fresh = mem_zalloc(sizeof(*fresh));
+    const int rc = egress_policy_init(fresh, &cfg->egress, s->own, s->n_own, err);
+    if (rc != 0) {
+        mem_free(fresh);
+        return rc;
+    }
+    fresh->version = ++s->policy_version;
+    if (s->dialer != NULL) {
+        dialer_set_policy(s->dialer, fresh);
+    }
+    s->dest_env.policy = fresh;
+    if (s->policy != NULL) {
+        egress_policy_fini(s->policy);
+        mem_free(s->policy);
+    }
+    s->policy = fresh;
+    return 0;
+}
+
+static int open_network(struct server *s, struct err_detail *err)
+{
+    const struct config *c = s->config;
+    const struct tls_client_options to = {
+        .ca_file = c->egress.ca_file[0] != '\0' ? c->egress.ca_file : NULL,
+        .ca_only = c->egress.ca_only,
+        .n_workers = (unsigned)c->egress.tls_workers};
+    int rc = tls_client_open(&s->tls, s->loop, &to, err);
+    if (rc != 0) {
+        err_prefix(err, "certificate authorities");
+        return rc;
+    }
+    const struct dns_options dns = {
+        .servers = c->egress.dns_servers[0] != '\0' ? c->egress.dns_servers : NULL,
+        .timeout_ms = c->client.dns_timeout_ms};
+    rc = dns_open(&s->dns, s->loop, &dns, err);
+    if (rc != 0) {
+        err_prefix(err, "name resolution");
+        return rc;
+    }
+    rc = server_set_policy(s, c, err);
+    if (rc != 0) {
+        return rc;
+    }
+    const struct dialer_options d = {.dns = s->dns,
+                                     .tls = s->tls,
+                                     .policy = s->policy,
+                                     .dns_timeout_ms = c->client.dns_timeout_ms,
+                                     .connect_timeout_ms = c->client.connect_timeout_ms,
+                                     .tls_timeout_ms = c->client.tls_timeout_ms};
+    dialer_open(&s->dialer, s->loop, &d);
+    return http_client_open(&s->client, s->loop, s->dialer, &c->client);
+}
+
+static const struct destination *find_dest(void *ctx, uint32_t num)
+{
+    const struct server *s = ctx;
+    return registry_dest_by_num(s->registry, num);
+}
+
+static void disable_dest(void *ctx, uint32_t num)
+{
+    struct server *s = ctx;
+    const struct destination *d = registry_dest_by_num(s->registry, num);
+    if (d == NULL) {
+        return;
+    }
+    struct destination changed = *d;
+    changed.disabled_ms = loop_wall_ms(s->loop);
+    const int rc = registry_put_dest(s->registry, &changed);
+    if (rc != 0) { /* the store is full: it stays enabled and is tried again */
+        log_warn("destination.disable", LOG_INT("num", num), LOG_ERR(rc));
+    }
+}
+
+static void on_dest_changed(void *ctx, uint32_t num)
+{
+    struct server *s = ctx;
+    deliver_dest_changed(s->deliver, num);
+}
+
+static int open_services(struct server *s)
+{
+    s->dest_env.loop = s->loop;
+    s->dest_env.http = s->client;
+    s->dest_env.rng = rng_system();
+    s->dest_env.webhook = &s->config->webhook;
+    const struct deliver_options dv = {
+        .loop = s->loop,
+        .store = s->store,
+        .env = &s->dest_env,
+        .source = {.find = find_dest, .disable = disable_dest, .ctx = s},
+        .rng = rng_system(),
+        .cfg = &s->config->delivery};
+    deliver_open(&s->deliver, &dv);
+    registry_set_hook(s->registry, on_dest_changed, s);
+    const struct publish_options po = {
+        .loop = s->loop,
+        .store = s->store,
+        .registry = s->registry,
+        .deliver = s->deliver,
+        .rng = rng_system(),
+        .topics = &s->topics,
+        .ids_without_dots = s->config->webhook.mode != WEBHOOK_MODE_DEFAULT,
+        .max_event = (size_t)s->config->server.max_publish_body + (64u << 10)};
+    publish_open(&s->publish, &po);
+    const struct api_services as = {.loop = s->loop,
+                                    .store = s->store,
+                                    .registry = s->registry,
+                                    .deliver = s->deliver,
+                                    .publish = s->publish,
+                                    .auth = s->auth,
+                                    .metrics = &s->metrics,
+                                    .dest_env = &s->dest_env,
+                                    .http = &s->config->server,
+                                    .version = LL_VERSION};
+    api_open(&s->api, &as, &s->config->api);
+    s->topics = *api_topic_rules(s->api);
+    return deliver_recover(s->deliver);
+}
+
+static void add_metrics(struct server *s)
+{
+    struct deliver_metrics *d = deliver_get_metrics(s->deliver);
+    struct publish_metrics *p = publish_get_metrics(s->publish);
+    struct http_server_metrics *h = http_server_get_metrics(s->http);
+    struct metric *all[] = {
+        &p->accepted,        &p->duplicates,      &p->refused,       &p->latency,
+        &d->success,         &d->failed,          &d->attempts_success, &d->attempts_failed,
+        &d->pending,         &d->inflight,        &d->open_breakers, &d->oldest_pending_s,
+        &d->duration,        &h->connections,     &h->accepted,      &h->requests,
+        &h->protocol_errors, &h->timeouts,
+    };
+    for (size_t i = 0; i < LL_COUNT(all); i++) {
+        metrics_add(&s->metrics, all[i]);
+    }
+}
+
+static bool is_any(const union addr *a)
+{
+    if (a->sa.sa_family == AF_INET) {
+        return a->v4.sin_addr.s_addr == htonl(INADDR_ANY);
+    }
+    return IN6_IS_ADDR_UNSPECIFIED(&a->v6.sin6_addr) != 0;
+}
+
+/* The addresses that deliveries must not reach: where we listen; with a wildcard address, on every
+ * interface. */
+static void note_own_addresses(struct server *s)
+{
+    union addr bound;
+    http_server_addr(s->http, &bound);
+    s->n_own = 0;
+    s->own[s->n_own++] = bound;
+    struct ifaddrs *list = NULL;
+    if (!is_any(&bound) || getifaddrs(&list) != 0) {
+        return;
+    }
+    for (struct ifaddrs *i = list; i != NULL && s->n_own < LL_COUNT(s->own); i = i->ifa_next) {
+        if (i->ifa_addr == NULL) {
+            continue;
+        }
+        union addr a = {0};
+        if (i->ifa_addr->sa_family == AF_INET) {
+            memcpy(&a.v4, i->ifa_addr, sizeof(a.v4));
+        } else if (i->ifa_addr->sa_family == AF_INET6) {
+            memcpy(&a.v6, i->ifa_addr, sizeof(a.v6));
+        } else {
+            continue;
+        }
+        addr_set_port(&a, addr_port(&bound));
+        s->own[s->n_own++] = a;
+    }
+    freeifaddrs(list);
+}
+
+int server_open(struct server *s, struct err_detail *err)
+{
+    raise_file_limit();
+    metrics_init(&s->metrics);
+    int rc = loop_open(&s->loop, NULL);
+    if (rc != 0) {
+        return err_set(err, rc, 0, "the event loop cannot be opened");
+    }
+    rc = open_storage(s, err);
+    if (rc == 0) {
+        rc = open_network(s, err);
+    }
+    if (rc == 0) {
+        rc = open_services(s);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    rc = http_server_open(&s->http, s->loop, &s->config->server, api_handler(s->api), err);
+    if (rc != 0) {
+        err_prefix(err, "server.listen");
+        return rc;
+    }
+    note_own_addresses(s);
+    rc = server_set_policy(s, s->config, err);
+    add_metrics(s);
+    return rc;
+}
+
+void server_free(struct server *s)
+{
+    dialer_free(s->dialer);
+    tls_client_free(s->tls);
+    if (s->policy != NULL) {
+        egress_policy_fini(s->policy);
+        mem_free(s->policy);
+    }
+    api_free(s->api);
+    publish_free(s->publish);
+    registry_free(s->registry);
+    auth_free(s->auth);
+    vault_free(s->vault);
+    loop_free(s->loop);
+    cfg_free(&app_schema, s->config);
+}
