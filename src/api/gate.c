@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who may go in: authentication, the tenant's rate, and room for what a publish brings. Runs on the
+ * head alone, so that a wrong key or an overload never costs reading a body.
+ *
+ * 401 and 403 have no body, as clients expect.
+ */
+#include "api_internal.h"
+#include "longline/hash.h"
+#include "longline/loop.h"
+
+static int refuse_empty(int status, struct http_reply *out)
+{
+    static const struct http_header challenge = {
+        .name = {.p = "WWW-Authenticate", .n = 16},
+        .value = {.p = "Bearer", .n = 6},
+    };
+    out->status = status;
+    if (status == 401) {
+        out->headers = &challenge;
+        out->n_headers = 1;
+    }
+    return ERR_DENIED;
+}
+
+static int check_rate(struct call *c, struct http_reply *out)
+{
+    static const struct http_header retry_after = {
+        .name = {.p = "Retry-After", .n = 11},
+        .value = {.p = "1", .n = 1},
+    };
+    struct api *a = c->api;
+    if (a->tenant_rate == 0 || (c->route->flags & ROUTE_NOT_LIMITED) != 0 ||
+        rate_allow(&a->rates, hash_random(c->token_tenant), loop_mono_ms(a->sv.loop),
+                   a->tenant_rate)) {
+        return 0;
+    }
+    refusal_error(call_arena(c), 429, "too many requests", out);
+    out->headers = &retry_after;
+    out->n_headers = 1;
+    return ERR_BUSY;
+}
+
+static int check_token(struct call *c, struct http_reply *out)
+{
+    if (c->route->scope != SCOPE_ANY) {
+        return refuse_empty(403, out);
+    }
+    if ((c->route->flags & ROUTE_OF_TENANT) != 0 && !str_eq(c->params[0], c->token_tenant)) {
+        return refuse_empty(403, out);
+    }
+    if (registry_tenant(c->api->sv.registry, c->token_tenant) == NULL) {
+        return refuse_empty(401, out);
+    }
+    return check_rate(c, out);
+}
+
+static int check_admin(struct call *c, struct http_reply *out)
+{
+    if ((c->route->flags & ROUTE_NEEDS_TENANT) != 0 &&
+        registry_tenant(c->api->sv.registry, c->params[0]) == NULL) {
+        refusal_error(call_arena(c), 404, "tenant not found", out);
+        return ERR_NOT_FOUND;
+    }
+    return 0;
+}
+
+static int check_caller(struct call *c, struct http_reply *out)
+{
+    const struct http_request *rq = c->rq;
+    struct auth_result who;
+
+    auth_check(c->api->sv.auth, http_find(rq->headers, rq->n_headers, STR("authorization")),
+               call_now_ms(c), rq->arena, &who);
+    switch (who.role) {
+    case AUTH_ADMIN:
+        c->is_admin = true;
+        return check_admin(c, out);
+    case AUTH_TENANT:
+        c->token_tenant = who.tenant_id;
+        return check_token(c, out);
+    case AUTH_NONE:
+    default:
+        return refuse_empty(401, out);
+    }
+}
+
+static int check_room(struct call *c, struct http_reply *out)
+{
+    const struct api *a = c->api;
+    const size_t n = c->rq->has_length ? (size_t)c->rq->content_length : 0;
+    const char *why = "not ready";
+    int rc = ERR_BUSY;
+
+    if (a->is_ready) {
+        rc = store_admit(a->sv.store, n);
+        why = rc == ERR_FULL ? "the store is full" : "busy, try again";
+    }
+    if (rc == 0) {
+        rc = deliver_admit(a->sv.deliver, 1);
+        why = "too many deliveries are pending";
+    }
+    if (rc != 0) {
+        refusal_busy(a, call_arena(c), why, out);
+    }
+    return rc;
+}
+
+int gate_check(struct call *c, struct http_reply *refusal)
+{
+    int rc = 0;
+    if (c->route->scope != SCOPE_PUBLIC &&
+        !(c->route->scope == SCOPE_METRICS && c->api->metrics_public)) {
+        rc = check_caller(c, refusal);
+    }
+    if (rc == 0 && (c->route->flags & ROUTE_PUBLISHES) != 0) {
+        rc = check_room(c, refusal);
+    }
+    return rc;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "native.h"
+
+static bool is_own(const struct call *c, const struct store_strs *tenants)
+{
+    for (size_t i = 0; i < tenants->n; i++) {
+        if (!str_eq(tenants->v[i], c->token_tenant)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool scope_list(struct call *c, const struct query *q, struct store_strs *out)
+{
+    const int rc = query_list(q, STR("tenant_id"), call_arena(c), out);
+    if (rc != 0) {
+        reply_failure(c, rc);
+        return false;
+    }
+    if (c->is_admin) {
+        return true;
+    }
+    if (!is_own(c, out)) {
+        reply_error(c, 403, "tenant_id query parameter does not match authenticated tenant");
+        return false;
+    }
+    *out = (struct store_strs){.v = &c->token_tenant, .n = 1};
+    return true;
+}
+
+bool scope_one(struct call *c, const struct query *q, struct str *tenant_id)
+{
+    struct store_strs tenants;
+    if (!scope_list(c, q, &tenants)) {
+        return false;
+    }
+    *tenant_id = tenants.n != 0 ? tenants.v[0] : STR_NULL;
+    return true;
+}
