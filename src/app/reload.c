@@ -34,6 +34,7 @@ static void apply(struct server *s, struct config *fresh)
     deliver_reload(s->deliver, &fresh->delivery);
     registry_set_limit(s->registry, (size_t)fresh->api.max_destinations_per_tenant);
     api_reload(s->api, &fresh->api);
+    api_set_http(s->api, &fresh->server);
     s->topics = *api_topic_rules(s->api);
     s->dest_env.webhook = &fresh->webhook;
     struct config *old = s->config;

@@ -4,7 +4,7 @@
  * reverse order. Each close reports back before the next one starts; the store is last, so that
  * everything recorded on the way is on disk.
  *
- *   drain -> http server -> deliver -> http client -> dns -> store -> the loop has nothing left
+ *   drain -> http server -> deliver -> http client -> dns -> tls -> store -> the loop has nothing left
  */
 #include <unistd.h>
 
@@ -16,6 +16,7 @@
 #define DRAIN_POLL_MS 20
 
 static void close_store(struct server *s);
+static void close_tls(struct server *s);
 static void close_dns(struct server *s);
 static void close_client(struct server *s);
 
@@ -40,13 +41,23 @@ static void on_dns_closed(void *ctx)
 {
     struct server *s = ctx;
     s->dns = NULL;
+    close_tls(s);
+}
+
+/* No stream is left: the handshake workers go before the loop runs out of what it waits for. */
+static void close_tls(struct server *s)
+{
+    dialer_free(s->dialer);
+    s->dialer = NULL;
+    tls_client_free(s->tls);
+    s->tls = NULL;
     close_store(s);
 }
 
 static void close_dns(struct server *s)
 {
     if (s->dns == NULL) {
-        close_store(s);
+        close_tls(s);
         return;
     }
     dns_close(s->dns, on_dns_closed, s);

@@ -252,8 +252,8 @@ static void add_metrics(struct server *s)
         &p->accepted,        &p->duplicates,      &p->refused,       &p->latency,
         &d->success,         &d->failed,          &d->attempts_success, &d->attempts_failed,
         &d->pending,         &d->inflight,        &d->open_breakers, &d->oldest_pending_s,
-        &d->duration,        &h->connections,     &h->accepted,      &h->requests,
-        &h->protocol_errors, &h->timeouts,
+        &d->duration,        &h->connections,     &h->accepted,      &h->protocol_errors,
+        &h->timeouts,
     };
     for (size_t i = 0; i < LL_COUNT(all); i++) {
         metrics_add(&s->metrics, all[i]);
@@ -329,8 +329,6 @@ int server_open(struct server *s, struct err_detail *err)
 
 void server_free(struct server *s)
 {
-    dialer_free(s->dialer);
-    tls_client_free(s->tls);
     if (s->policy != NULL) {
         egress_policy_fini(s->policy);
         mem_free(s->policy);
