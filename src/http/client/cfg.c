@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The keys of section [client]. */
+#include "longline/http_client.h"
+
+#include "longline/check.h"
+
+#define AT(field) CFG_AT(int64_t, struct http_client_cfg, field)
+
+#define MIB       (INT64_C(1024) * 1024)
+#define SECOND    INT64_C(1000)
+#define MINUTE    (60 * SECOND)
+#define HOUR      (60 * MINUTE)
+
+const struct cfg_key http_client_cfg_keys[] = {
+    {"total_timeout", CFG_DURATION, CFG_RELOAD, AT(total_timeout_ms), "30s", 10, HOUR, NULL,
+     "one attempt from start to the end of the response, waiting for a connection included"},
+    {"dns_timeout", CFG_DURATION, CFG_RELOAD, AT(dns_timeout_ms), "3s", 10, 5 * MINUTE, NULL,
+     "looking up the name of a destination"},
+    {"connect_timeout", CFG_DURATION, CFG_RELOAD, AT(connect_timeout_ms), "5s", 10, 5 * MINUTE,
+     NULL, "connecting to a destination, all its addresses together"},
+    {"tls_timeout", CFG_DURATION, CFG_RELOAD, AT(tls_timeout_ms), "5s", 10, 5 * MINUTE, NULL,
+     "TLS handshake with a destination"},
+    {"first_byte_timeout", CFG_DURATION, CFG_RELOAD, AT(first_byte_timeout_ms), "15s", 10, HOUR,
+     NULL, "from the last byte of the request to the first byte of the response"},
+    {"write_timeout", CFG_DURATION, CFG_RELOAD, AT(write_timeout_ms), "10s", 10, HOUR, NULL,
+     "sending the request without any progress"},
+    {"max_response_head", CFG_SIZE, CFG_RELOAD, AT(max_response_head), "32KiB", 256, MIB, NULL,
+     "status line and headers of a response; a longer head fails the attempt"},
+    {"max_response_body", CFG_SIZE, CFG_RELOAD, AT(max_response_body), "64KiB", 0, 64 * MIB, NULL,
+     "bytes of a response body that are read; beyond, the connection is dropped"},
+    {"keep_response_body", CFG_SIZE, CFG_RELOAD, AT(keep_response_body), "4KiB", 0, MIB, NULL,
+     "bytes of a response body that are kept with the attempt"},
+    {"max_connections", CFG_INT, CFG_RELOAD, AT(max_connections), "4000", 1, 1000000, NULL,
+     "connections to all destinations, busy and idle"},
+    {"max_connections_per_origin", CFG_INT, CFG_RELOAD, AT(max_connections_per_origin), "128", 1,
+     1000000, NULL, "connections to one scheme, host and port"},
+    {"max_idle", CFG_INT, CFG_RELOAD, AT(max_idle), "2000", 0, 1000000, NULL,
+     "connections kept open without work, all destinations together"},
+    {"idle_timeout", CFG_DURATION, CFG_RELOAD, AT(idle_timeout_ms), "25s", 10, HOUR, NULL,
+     "how long a connection is kept open without work"},
+    {"max_uses", CFG_INT, CFG_RELOAD, AT(max_uses), "10000", 1, INT32_MAX, NULL,
+     "requests sent over one connection"},
+    {"max_age", CFG_DURATION, CFG_RELOAD, AT(max_age_ms), "10m", 10, 24 * HOUR, NULL,
+     "age at which a connection is not used for a further request"},
+};
+const size_t http_client_cfg_n_keys = LL_COUNT(http_client_cfg_keys);
