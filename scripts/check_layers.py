@@ -27,7 +27,7 @@ LEVEL_5 = LEVEL_4 + ["api", "api/native"]
 MODULES = {
     "base": ([], (
         "err check mem str buf arena list heap map blob enc id clock rng log ckd hash date "
-        "version lru ring crc32c").split()),
+        "version turn").split()),
     "json": (LEVEL_0, []),
     "config": (LEVEL_0, []),
     "metrics": (LEVEL_0, []),
@@ -69,7 +69,8 @@ LIBRARIES = {
                   r"sodium(/.*)?\.h"),
     "llhttp": (r"\b(llhttp|LLHTTP)_\w+", ["http", "http/server", "http/client"], r"llhttp\.h"),
     "yyjson": (r"\b(yyjson|YYJSON)_\w+",
-               ["json", "model", "match", "registry", "publish", "api", "api/native", "auth"],
+               ["json", "model", "match", "registry", "publish", "api", "api/native", "auth",
+                "dest/webhook"],
                r"yyjson\.h"),
     "inih": (r"\bini_parse\w*", ["config"], r"ini\.h"),
 }
