@@ -15,7 +15,7 @@
 #include "longline/mem.h"
 #include "longline/store.h"
 
-#define N_DATA 1024
+#define N_DATA      1024
 #define SAMPLES_MAX 20000000
 
 struct bench {
