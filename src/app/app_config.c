@@ -161,13 +161,28 @@ static int check_egress(const struct config *c, struct err_detail *err)
     return rc;
 }
 
+/* Both end up in every request: a bad one would fail every delivery. */
+static int check_webhook(const struct config *c, struct err_detail *err)
+{
+    const struct str prefix = str_trim(str_c(c->webhook.header_prefix));
+    if (prefix.n != 0 && !http_is_token(prefix)) {
+        return err_set(err, ERR_INVALID, 0,
+                       "webhook.header_prefix holds characters that header names cannot have");
+    }
+    if (!http_is_field_value(str_c(c->webhook.user_agent))) {
+        return err_set(err, ERR_INVALID, 0, "webhook.user_agent holds control characters");
+    }
+    return 0;
+}
+
 static int check(const void *cfg, struct err_detail *err)
 {
     const struct config *c = cfg;
     union addr listen;
     if (addr_parse(&listen, str_c(c->server.listen)) != 0) {
-        return err_set(err, ERR_INVALID, 0, "server.listen = %s is not an address and port such as "
-                                            "127.0.0.1:3333",
+        return err_set(err, ERR_INVALID, 0,
+                       "server.listen = %s is not an address and port such as "
+                       "127.0.0.1:3333",
                        c->server.listen);
     }
     if ((c->server.tls_cert[0] == '\0') != (c->server.tls_key[0] == '\0')) {
@@ -181,7 +196,10 @@ static int check(const void *cfg, struct err_detail *err)
     if (jwt_n != 0 && jwt_n < 16) {
         return err_set(err, ERR_INVALID, 0, "auth.jwt_secret is shorter than 16 bytes");
     }
-    const int rc = deliver_cfg_check(&c->delivery, err);
+    int rc = deliver_cfg_check(&c->delivery, err);
+    if (rc == 0) {
+        rc = check_webhook(c, err);
+    }
     return rc != 0 ? rc : check_egress(c, err);
 }
 

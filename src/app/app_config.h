@@ -34,8 +34,8 @@ struct egress_cfg { /* section [egress] */
 };
 
 struct log_cfg { /* section [log] */
-    int level;  /* enum log_level */
-    int format; /* 0 text, 1 json */
+    int level;   /* enum log_level */
+    int format;  /* 0 text, 1 json */
 };
 
 struct process_cfg { /* section [process] */

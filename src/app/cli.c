@@ -15,7 +15,7 @@ struct option {
 };
 
 static const struct option options[] = {
-    {"--config", "SC", "FILE", "configuration file (conf/longline.conf lists every key)"},
+    {"--config", "SCB", "FILE", "configuration file (conf/longline.conf lists every key)"},
     {"--data-dir", "SCB", "DIR", "short for --set store.data_dir=DIR"},
     {"--set", "SCB", "SECTION.KEY=VALUE", "one setting; wins over file and environment"},
     {"--dev", "SC", NULL, "allow deliveries to loopback and over plain http"},
@@ -106,8 +106,7 @@ static int add_secret(struct cli *out, const char *text, struct err_detail *err)
 
 static int set_data_dir(struct cli *out, const char *dir, struct err_detail *err)
 {
-    const int n =
-        snprintf(out->data_dir_set, sizeof(out->data_dir_set), "store.data_dir=%s", dir);
+    const int n = snprintf(out->data_dir_set, sizeof(out->data_dir_set), "store.data_dir=%s", dir);
     if (n < 0 || (size_t)n >= sizeof(out->data_dir_set)) {
         return err_set(err, ERR_TOO_BIG, 0, "--data-dir is too long");
     }
@@ -135,10 +134,14 @@ static int set_value(struct cli *out, struct str name, const char *value, struct
         const char **to;
     };
     const struct slot slots[] = {
-        {STR("--config"), &out->config_file}, {STR("--listen"), &out->listen},
-        {STR("--status"), &out->status},      {STR("--count"), &out->count},
-        {STR("--tls-cert"), &out->tls_cert},  {STR("--tls-key"), &out->tls_key},
-        {STR("--url"), &out->url},            {STR("--ca-file"), &out->ca_file},
+        {STR("--config"), &out->config_file},
+        {STR("--listen"), &out->listen},
+        {STR("--status"), &out->status},
+        {STR("--count"), &out->count},
+        {STR("--tls-cert"), &out->tls_cert},
+        {STR("--tls-key"), &out->tls_key},
+        {STR("--url"), &out->url},
+        {STR("--ca-file"), &out->ca_file},
     };
     for (size_t i = 0; i < LL_COUNT(slots); i++) {
         if (str_eq(name, slots[i].name)) {

@@ -90,12 +90,14 @@ int health_run(const struct cli *cli)
 {
     log_setup(LOG_ERROR, false);
     char text[URL_MAX];
-    const char *base = cli->url != NULL ? cli->url : "http://127.0.0.1:3333";
-    const int n = snprintf(text, sizeof(text), "%s/healthz", base);
+    struct str base = cli->url != NULL ? str_c(cli->url) : STR("http://127.0.0.1:3333");
+    while (str_ends(base, STR("/"))) {
+        base.n--;
+    }
+    const int n = snprintf(text, sizeof(text), STR_FMT "/healthz", STR_ARG(base));
     struct err_detail err = {0};
     struct url url;
-    if (n < 0 || (size_t)n >= sizeof(text) ||
-        url_parse(&url, str_of(text, (size_t)n), &err) != 0) {
+    if (n < 0 || (size_t)n >= sizeof(text) || url_parse(&url, str_of(text, (size_t)n), &err) != 0) {
         (void)fprintf(stderr, "longline: health: --url: %s\n", err.msg);
         return EXIT_USAGE;
     }

@@ -28,9 +28,13 @@ static int read_key(int fd, const char *path, struct buf *out, struct err_detail
         return fail(err, "read", path);
     }
     const struct str key = str_trim(str_of(text, (size_t)n));
-    int rc = buf_add_str(out, key);
-    if (rc == 0 && key.n < 16) {
+    int rc = 0;
+    if ((size_t)n == sizeof(text)) { /* cut off, perhaps: half a key is another key */
+        rc = err_set(err, ERR_TOO_BIG, 0, "%s holds more than a key", path);
+    } else if (key.n < 16) {
         rc = err_set(err, ERR_INVALID, 0, "%s holds less than 16 characters", path);
+    } else {
+        rc = buf_add_str(out, key);
     }
     mem_wipe(text, sizeof(text));
     return rc;
@@ -61,8 +65,7 @@ static int sync_dir(const char *data_dir)
 }
 
 /* Written beside its place and linked into it, so that a half-written key never has the name. */
-static int make_key(const char *data_dir, const char *path, struct buf *out,
-                    struct err_detail *err)
+static int make_key(const char *data_dir, const char *path, struct buf *out, struct err_detail *err)
 {
     char tmp[PATH_ROOM];
     if (snprintf(tmp, sizeof(tmp), "%s.new", path) >= (int)sizeof(tmp)) {

@@ -52,7 +52,8 @@ static int run_backup(const struct cli *cli)
     struct err_detail err = {0};
     struct config *cfg = NULL;
     if (cli->positional == NULL) {
-        (void)fputs("longline: backup: say where to: longline backup [--data-dir DIR] TO\n", stderr);
+        (void)fputs("longline: backup: say where to: longline backup [--data-dir DIR] TO\n",
+                    stderr);
         return EXIT_USAGE;
     }
     int rc = load_config(cli, &cfg, &err);
@@ -88,8 +89,9 @@ struct command_row {
 };
 
 static const struct command_row rows[] = {
-    {"serve", server_run},   {"check-config", run_check_config}, {"receive", receive_run},
-    {"backup", run_backup},  {"health", health_run},             {"version", run_version},
+    {"serve", server_run},    {"check-config", run_check_config},
+    {"receive", receive_run}, {"backup", run_backup},
+    {"health", health_run},   {"version", run_version},
     {"help", run_help},
 };
 

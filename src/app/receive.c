@@ -29,8 +29,8 @@ struct receiver {
 
 enum verdict { VERDICT_NO_SECRET, VERDICT_UNSIGNED, VERDICT_VALID, VERDICT_INVALID };
 
-static const char *const verdict_text[] = {
-    "not checked (no --secret given)", "missing", "valid", "INVALID"};
+static const char *const verdict_text[] = {"not checked (no --secret given)", "missing", "valid",
+                                           "INVALID"};
 
 static const char *const verdict_word[] = {"unchecked", "missing", "valid", "invalid"};
 
@@ -219,11 +219,10 @@ static int open_server(struct receiver *r, struct err_detail *err)
                                   .write_timeout_ms = 10000};
     char default_listen[] = "127.0.0.1:4000";
     char none[] = "";
-    char *listen = r->cli->listen != NULL ? mem_strndup(r->cli->listen, str_c(r->cli->listen).n)
-                                          : NULL;
-    char *cert = r->cli->tls_cert != NULL
-                     ? mem_strndup(r->cli->tls_cert, str_c(r->cli->tls_cert).n)
-                     : NULL;
+    char *listen =
+        r->cli->listen != NULL ? mem_strndup(r->cli->listen, str_c(r->cli->listen).n) : NULL;
+    char *cert =
+        r->cli->tls_cert != NULL ? mem_strndup(r->cli->tls_cert, str_c(r->cli->tls_cert).n) : NULL;
     char *key =
         r->cli->tls_key != NULL ? mem_strndup(r->cli->tls_key, str_c(r->cli->tls_key).n) : NULL;
     cfg.listen = listen != NULL ? listen : default_listen;

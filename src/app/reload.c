@@ -35,6 +35,8 @@ static void apply(struct server *s, struct config *fresh)
     registry_set_limit(s->registry, (size_t)fresh->api.max_destinations_per_tenant);
     api_reload(s->api, &fresh->api);
     api_set_http(s->api, &fresh->server);
+    publish_set_max_event(s->publish, server_max_event(fresh));
+    api_set_http(s->api, &fresh->server);
     s->topics = *api_topic_rules(s->api);
     s->dest_env.webhook = &fresh->webhook;
     struct config *old = s->config;

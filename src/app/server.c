@@ -94,7 +94,8 @@ static int become_ready(struct server *s)
 
 static int fail(const char *what, const struct err_detail *err)
 {
-    (void)fprintf(stderr, "longline: %s: %s\n", what, err->msg[0] != '\0' ? err->msg : err_text(err->code));
+    (void)fprintf(stderr, "longline: %s: %s\n", what,
+                  err->msg[0] != '\0' ? err->msg : err_text(err->code));
     return EXIT_FAIL;
 }
 

@@ -13,6 +13,8 @@
 #include "app_config.h"
 #include "cli.h"
 
+#define SERVER_MAX_METRICS 8
+
 enum server_state { SERVER_STARTING, SERVER_READY, SERVER_DRAINING, SERVER_CLOSING };
 
 struct server {
@@ -21,6 +23,7 @@ struct server {
     struct config *config;
     struct loop *loop;
     struct metrics metrics;
+    struct metric outbound[SERVER_MAX_METRICS]; /* connections and handshakes */
     struct store *store;
     struct vault *vault;
     struct auth *auth;
@@ -50,11 +53,15 @@ struct server {
 int server_open(struct server *s, struct err_detail *err) LL_MUST_USE;
 /* Frees what is left when everything asynchronous is closed, or after a failed start. */
 void server_free(struct server *s);
-int server_load_auth(struct server *s, const struct config *cfg, struct err_detail *err)
-    LL_MUST_USE;
+int server_load_auth(struct server *s, const struct config *cfg,
+                     struct err_detail *err) LL_MUST_USE;
+size_t server_max_event(const struct config *cfg); /* bytes of an encoded event */
 /* A new policy from the configuration takes the place of the old one. */
-int server_set_policy(struct server *s, const struct config *cfg, struct err_detail *err)
-    LL_MUST_USE;
+int server_set_policy(struct server *s, const struct config *cfg,
+                      struct err_detail *err) LL_MUST_USE;
+
+/* app_metrics.c: registers the metrics of all parts. */
+void server_add_metrics(struct server *s);
 
 /* reload.c */
 void server_reload(struct server *s);

@@ -107,8 +107,7 @@ void server_close(struct server *s)
 static void on_drain_tick(void *ctx)
 {
     struct server *s = ctx;
-    const bool quiet =
-        http_server_n_active(s->http) == 0 && deliver_n_inflight(s->deliver) == 0;
+    const bool quiet = http_server_n_active(s->http) == 0 && deliver_n_inflight(s->deliver) == 0;
     if (quiet || loop_mono_ms(s->loop) >= s->drain_deadline_ms) {
         log_info("shutdown.close", LOG_BOOL("drained", quiet));
         server_close(s);
@@ -129,8 +128,7 @@ void server_shutdown(struct server *s)
     api_set_ready(s->api, false);
     http_server_drain(s->http);
     deliver_drain(s->deliver);
-    s->drain_deadline_ms =
-        time_add(loop_mono_ms(s->loop), s->config->process.shutdown_timeout_ms);
+    s->drain_deadline_ms = time_add(loop_mono_ms(s->loop), s->config->process.shutdown_timeout_ms);
     timer_init(&s->drain_timer, s->loop, on_drain_tick, s);
     timer_in(&s->drain_timer, 0);
 }

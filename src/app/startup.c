@@ -113,11 +113,11 @@ static int open_storage(struct server *s, struct err_detail *err)
     if (rc != 0) {
         return rc;
     }
-    const struct registry_options ro = {
-        .store = s->store,
-        .vault = s->vault,
-        .max_destinations_per_tenant = (size_t)s->config->api.max_destinations_per_tenant,
-        .max_cached_filters = MAX_CACHED_FILTERS};
+    const struct registry_options ro = {.store = s->store,
+                                        .vault = s->vault,
+                                        .max_destinations_per_tenant =
+                                            (size_t)s->config->api.max_destinations_per_tenant,
+                                        .max_cached_filters = MAX_CACHED_FILTERS};
     return registry_open(&s->registry, &ro, err);
 }
 
@@ -203,6 +203,12 @@ static void on_dest_changed(void *ctx, uint32_t num)
     deliver_dest_changed(s->deliver, num);
 }
 
+/* The longest body, and what the record of an event adds to it. */
+size_t server_max_event(const struct config *cfg)
+{
+    return (size_t)cfg->server.max_publish_body + (64u << 10);
+}
+
 static int open_services(struct server *s)
 {
     s->dest_env.loop = s->loop;
@@ -218,15 +224,15 @@ static int open_services(struct server *s)
         .cfg = &s->config->delivery};
     deliver_open(&s->deliver, &dv);
     registry_set_hook(s->registry, on_dest_changed, s);
-    const struct publish_options po = {
-        .loop = s->loop,
-        .store = s->store,
-        .registry = s->registry,
-        .deliver = s->deliver,
-        .rng = rng_system(),
-        .topics = &s->topics,
-        .ids_without_dots = s->config->webhook.mode != WEBHOOK_MODE_DEFAULT,
-        .max_event = (size_t)s->config->server.max_publish_body + (64u << 10)};
+    const struct publish_options po = {.loop = s->loop,
+                                       .store = s->store,
+                                       .registry = s->registry,
+                                       .deliver = s->deliver,
+                                       .rng = rng_system(),
+                                       .topics = &s->topics,
+                                       .ids_without_dots =
+                                           s->config->webhook.mode != WEBHOOK_MODE_DEFAULT,
+                                       .max_event = server_max_event(s->config)};
     publish_open(&s->publish, &po);
     const struct api_services as = {.loop = s->loop,
                                     .store = s->store,
@@ -241,23 +247,6 @@ static int open_services(struct server *s)
     api_open(&s->api, &as, &s->config->api);
     s->topics = *api_topic_rules(s->api);
     return deliver_recover(s->deliver);
-}
-
-static void add_metrics(struct server *s)
-{
-    struct deliver_metrics *d = deliver_get_metrics(s->deliver);
-    struct publish_metrics *p = publish_get_metrics(s->publish);
-    struct http_server_metrics *h = http_server_get_metrics(s->http);
-    struct metric *all[] = {
-        &p->accepted,        &p->duplicates,      &p->refused,       &p->latency,
-        &d->success,         &d->failed,          &d->attempts_success, &d->attempts_failed,
-        &d->pending,         &d->inflight,        &d->open_breakers, &d->oldest_pending_s,
-        &d->duration,        &h->connections,     &h->accepted,      &h->protocol_errors,
-        &h->timeouts,
-    };
-    for (size_t i = 0; i < LL_COUNT(all); i++) {
-        metrics_add(&s->metrics, all[i]);
-    }
 }
 
 static bool is_any(const union addr *a)
@@ -323,7 +312,7 @@ int server_open(struct server *s, struct err_detail *err)
     }
     note_own_addresses(s);
     rc = server_set_policy(s, s->config, err);
-    add_metrics(s);
+    server_add_metrics(s);
     return rc;
 }
 

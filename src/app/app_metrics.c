@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Registers the metrics of the parts, and those that only the wiring can see: outbound connections
+ * and TLS handshakes. */
+#include "longline/check.h"
+
+#include "server_internal.h"
+
+static struct http_client_stats client_stats(void *ctx)
+{
+    const struct server *s = ctx;
+    struct http_client_stats st = {0};
+    if (s->client != NULL) {
+        http_client_stats(s->client, &st);
+    }
+    return st;
+}
+
+static struct tls_client_stats tls_stats(void *ctx)
+{
+    const struct server *s = ctx;
+    struct tls_client_stats st = {0};
+    if (s->tls != NULL) {
+        tls_client_stats(s->tls, &st);
+    }
+    return st;
+}
+
+static int64_t read_open(void *ctx)
+{
+    return (int64_t)client_stats(ctx).n_open;
+}
+static int64_t read_idle(void *ctx)
+{
+    return (int64_t)client_stats(ctx).n_idle;
+}
+static int64_t read_waiting(void *ctx)
+{
+    return (int64_t)client_stats(ctx).n_waiting;
+}
+static int64_t read_opened(void *ctx)
+{
+    return (int64_t)client_stats(ctx).opened;
+}
+static int64_t read_handshakes(void *ctx)
+{
+    return (int64_t)tls_stats(ctx).handshakes;
+}
+static int64_t read_resumed(void *ctx)
+{
+    return (int64_t)tls_stats(ctx).resumed;
+}
+static int64_t read_tls_failed(void *ctx)
+{
+    return (int64_t)tls_stats(ctx).failed;
+}
+static int64_t read_tls_queued(void *ctx)
+{
+    return (int64_t)tls_stats(ctx).queued;
+}
+
+static const struct metric outbound[] = {
+    {.kind = METRIC_GAUGE,
+     .name = "longline_outbound_connections",
+     .help = "Connections to endpoints, busy and idle.",
+     .read = read_open},
+    {.kind = METRIC_GAUGE,
+     .name = "longline_outbound_connections_idle",
+     .help = "Idle ones of them.",
+     .read = read_idle},
+    {.kind = METRIC_GAUGE,
+     .name = "longline_outbound_waiting",
+     .help = "Attempts waiting for a connection.",
+     .read = read_waiting},
+    {.kind = METRIC_COUNTER,
+     .name = "longline_outbound_connections_total",
+     .help = "Connections opened to endpoints.",
+     .read = read_opened},
+    {.kind = METRIC_COUNTER,
+     .name = "longline_tls_handshakes_total",
+     .help = "TLS handshakes with endpoints that succeeded.",
+     .read = read_handshakes},
+    {.kind = METRIC_COUNTER,
+     .name = "longline_tls_resumed_total",
+     .help = "Those that resumed a session.",
+     .read = read_resumed},
+    {.kind = METRIC_COUNTER,
+     .name = "longline_tls_failed_total",
+     .help = "TLS handshakes that failed.",
+     .read = read_tls_failed},
+    {.kind = METRIC_GAUGE,
+     .name = "longline_tls_queued",
+     .help = "Handshakes waiting for a worker.",
+     .read = read_tls_queued},
+};
+_Static_assert(LL_COUNT(outbound) <= SERVER_MAX_METRICS, "struct server holds them");
+
+void server_add_metrics(struct server *s)
+{
+    struct deliver_metrics *d = deliver_get_metrics(s->deliver);
+    struct publish_metrics *p = publish_get_metrics(s->publish);
+    struct http_server_metrics *h = http_server_get_metrics(s->http);
+    struct metric *all[] = {
+        &p->accepted, &p->duplicates,  &p->refused,          &p->latency,
+        &d->success,  &d->failed,      &d->attempts_success, &d->attempts_failed,
+        &d->pending,  &d->inflight,    &d->open_breakers,    &d->oldest_pending_s,
+        &d->duration, &h->connections, &h->accepted,         &h->protocol_errors,
+        &h->timeouts,
+    };
+    for (size_t i = 0; i < LL_COUNT(all); i++) {
+        metrics_add(&s->metrics, all[i]);
+    }
+    for (size_t i = 0; i < LL_COUNT(outbound); i++) {
+        s->outbound[i] = outbound[i];
+        s->outbound[i].ctx = s;
+        metrics_add(&s->metrics, &s->outbound[i]);
+    }
+}
