@@ -27,6 +27,7 @@ enum gauge {
     GAUGE_PURGED_EVENTS,
     GAUGE_PURGED_ATTEMPTS,
     GAUGE_LOOP_MAX_TURN,
+    GAUGE_LOOP_MAX_TURN_CPU,
     GAUGE_LOOP_BUSY,
     GAUGE_LOOP_TURNS,
     GAUGE_TENANTS,
@@ -57,6 +58,8 @@ static const struct {
                              "Events removed by retention."},
     [GAUGE_PURGED_ATTEMPTS] = {METRIC_COUNTER, "longline_store_purged_attempts_total",
                                "Attempts removed by retention."},
+    [GAUGE_LOOP_MAX_TURN_CPU] = {METRIC_GAUGE, "longline_loop_max_turn_cpu_microseconds",
+                                 "Most processor time of a loop turn since the last scrape."},
     [GAUGE_LOOP_MAX_TURN] = {METRIC_GAUGE, "longline_loop_max_turn_microseconds",
                              "Longest turn of the event loop since the last scrape: its lag."},
     [GAUGE_LOOP_BUSY] = {METRIC_COUNTER, "longline_loop_busy_microseconds_total",
@@ -157,6 +160,7 @@ static void refresh(struct ops *o)
     metric_set(&o->gauges[GAUGE_PURGED_EVENTS], (int64_t)st->purged_events);
     metric_set(&o->gauges[GAUGE_PURGED_ATTEMPTS], (int64_t)st->purged_attempts);
     metric_set(&o->gauges[GAUGE_LOOP_MAX_TURN], loop.max_turn_us);
+    metric_set(&o->gauges[GAUGE_LOOP_MAX_TURN_CPU], loop.max_turn_cpu_us);
     metric_inc(&o->gauges[GAUGE_LOOP_BUSY], loop.busy_us);
     metric_inc(&o->gauges[GAUGE_LOOP_TURNS], (int64_t)loop.turns);
     metric_set(&o->gauges[GAUGE_TENANTS], (int64_t)registry_n_tenants(sv->registry));

@@ -13,10 +13,10 @@
 #include "longline/log.h"
 #include "longline/mem.h"
 
-#define ATTEMPT_MAGIC 0xa77e3970u
+#define ATTEMPT_MAGIC     0xa77e3970u
 #define ATTEMPT_ARENA_MAX (256u * 1024)
-#define MAX_SPARE 1024
-#define EVENT_MAX (64u << 20)
+#define MAX_SPARE         1024
+#define EVENT_MAX         (64u << 20)
 
 static struct attempt *attempt_new(struct deliver *d, struct work *w)
 {
@@ -109,8 +109,8 @@ static int load_event(struct attempt *a)
             return rc;
         }
     }
-    return event_decode(&a->event, a->work->event_seq,
-                        str_of((const char *)a->blob->p, a->blob->n), &a->arena);
+    return event_decode(&a->event, a->work->event_seq, str_of((const char *)a->blob->p, a->blob->n),
+                        &a->arena);
 }
 
 /* The work is over: no retry record, no place in the window. */
@@ -150,6 +150,15 @@ static int64_t next_delay(const struct attempt *a, const struct dest_outcome *o)
     return retry_delay(&d->retry, a->number, o->retry_after_ms, d->rng);
 }
 
+/* Empty when the destination was deleted before anything was sent. */
+static struct str dest_type(const struct attempt *a, const struct destination *dest)
+{
+    if (dest != NULL) {
+        return dest->type;
+    }
+    return a->endpoint != NULL ? str_c(a->endpoint->ep->driver->type) : STR("");
+}
+
 static void record(struct attempt *a, const struct dest_outcome *o, const struct destination *dest,
                    int64_t delay_ms)
 {
@@ -169,7 +178,7 @@ static void record(struct attempt *a, const struct dest_outcome *o, const struct
         .event_id = e->id,
         .tenant_id = e->tenant_id,
         .dest_id = dest_id,
-        .dest_type = dest != NULL ? dest->type : STR("webhook"),
+        .dest_type = dest_type(a, dest),
         .topic = e->topic,
         .number = a->number,
         .manual = a->manual,

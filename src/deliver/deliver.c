@@ -10,10 +10,10 @@
 #include "longline/turn.h"
 
 #define STARTS_PER_TURN 256
-#define SPILL_AFTER_MS 10000
-#define SPILL_EVERY_MS 100
-#define SPILL_PER_TICK 5000
-#define WINDOW_MAX 200000
+#define SPILL_AFTER_MS  10000
+#define SPILL_EVERY_MS  100
+#define SPILL_PER_TICK  5000
+#define WINDOW_MAX      200000
 
 static void on_dest_gone(void *ctx, struct sched_dest *sd)
 {
@@ -97,8 +97,7 @@ void deliver_spill(struct deliver *d)
     const int64_t now = loop_mono_ms(d->loop);
     for (unsigned n = 0; n < SPILL_PER_TICK; n++) {
         struct fresh_event *e = window_oldest(&d->window);
-        if (e == NULL ||
-            (now - e->added_mono_ms < SPILL_AFTER_MS && d->window.n <= WINDOW_MAX)) {
+        if (e == NULL || (now - e->added_mono_ms < SPILL_AFTER_MS && d->window.n <= WINDOW_MAX)) {
             return;
         }
         spill_event(d, e);

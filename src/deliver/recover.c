@@ -23,8 +23,7 @@ static int on_retry(void *ctx, const struct retry_record *rt)
     if (delay < 0 || dest == NULL) {
         delay = 0;
     }
-    struct work *w =
-        sched_add(d->sched, sd, rt->event_seq, rt->number, time_add(now, delay), now);
+    struct work *w = sched_add(d->sched, sd, rt->event_seq, rt->number, time_add(now, delay), now);
     w->stored = true;
     w->manual = rt->manual;
     return 0;

@@ -4,9 +4,9 @@
 
 #include "longline/mem.h"
 
-#define QUANTUM_KIB 64          /* a tenant's share of one round */
-#define FRESH_PER_RETRY 4       /* fresh works between two retries of a destination */
-#define DUE_BUDGET 4096         /* works that become ready in one call of sched_next */
+#define QUANTUM_KIB     64   /* a tenant's share of one round */
+#define FRESH_PER_RETRY 4    /* fresh works between two retries of a destination */
+#define DUE_BUDGET      4096 /* works that become ready in one call of sched_next */
 
 struct sched *sched_new(const struct sched_cfg *cfg, const struct sched_hooks *hooks,
                         const struct rng *rng)
@@ -146,8 +146,8 @@ static void collect_due(struct sched *s, int64_t now)
 /* Retries get a turn after a few fresh works, and fresh works after each retry. */
 static struct work *pick_work(struct sched_dest *d)
 {
-    const bool take_retry = !list_empty(&d->retry) &&
-                            (list_empty(&d->fresh) || d->fresh_in_row >= FRESH_PER_RETRY);
+    const bool take_retry =
+        !list_empty(&d->retry) && (list_empty(&d->fresh) || d->fresh_in_row >= FRESH_PER_RETRY);
     struct list *node = list_pop_head(take_retry ? &d->retry : &d->fresh);
     d->fresh_in_row = take_retry ? 0 : d->fresh_in_row + 1;
     return LIST_ENTRY(node, struct work, u.ready);

@@ -72,17 +72,17 @@ enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_PROBING };
 
 struct sched_dest {
     uint32_t num;
-    bool held; /* disabled or paused: nothing starts */
-    uint8_t breaker; /* enum breaker_state */
-    uint8_t where;   /* private: which list `place` is in */
+    bool held;        /* disabled or paused: nothing starts */
+    uint8_t breaker;  /* enum breaker_state */
+    uint8_t where;    /* private: which list `place` is in */
     uint32_t n_works; /* all states */
     uint32_t n_inflight;
     uint32_t cap;
-    uint32_t successes;         /* since the cap last changed */
-    uint32_t fresh_in_row;      /* fresh works started since the last retry */
-    uint32_t unreachable_row;   /* consecutive unreachable outcomes */
-    uint32_t failures_row;      /* consecutive failed attempts */
-    int64_t failing_since_ms;   /* first failure of the row */
+    uint32_t successes;       /* since the cap last changed */
+    uint32_t fresh_in_row;    /* fresh works started since the last retry */
+    uint32_t unreachable_row; /* consecutive unreachable outcomes */
+    uint32_t failures_row;    /* consecutive failed attempts */
+    int64_t failing_since_ms; /* first failure of the row */
     int64_t breaker_pause_ms;
     struct list fresh;
     struct list retry;

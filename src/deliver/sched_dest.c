@@ -130,8 +130,7 @@ static bool dest_wants(const struct sched_dest *d)
 
 static void tenant_place(struct sched *s, struct sched_tenant *t)
 {
-    const bool runnable =
-        !list_empty(&t->dests) && t->n_inflight < s->cfg.max_inflight_per_tenant;
+    const bool runnable = !list_empty(&t->dests) && t->n_inflight < s->cfg.max_inflight_per_tenant;
     if (runnable && !list_linked(&t->ring)) {
         list_push_tail(&s->ring, &t->ring);
     } else if (!runnable) {

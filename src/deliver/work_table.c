@@ -7,7 +7,7 @@
 
 #include "longline/mem.h"
 
-#define CHUNK_WORKS 1024
+#define CHUNK_WORKS   1024
 #define FIRST_BUCKETS 1024
 
 struct work_chunk {

@@ -66,9 +66,19 @@ static void attempt_show(struct call *c, struct jw *w, const struct attempt_reco
     if ((includes & INCLUDE_RESPONSE) != 0 && at->http_status != 0) {
         response_show(w, at);
     }
+    /* Beyond the reference: what a person looks for when a delivery failed. */
+    if (at->error.n != 0) {
+        JW_STR(w, "error", at->error);
+    }
+    JW_INT(w, "duration_ms", at->duration_us / 1000);
+    if (at->next_at_ms != 0) {
+        JW_TIME(w, "next_attempt_at", at->next_at_ms);
+    }
     JW_INT(w, "attempt_number", at->number);
     JW_BOOL(w, "manual", at->manual);
-    JW_STR(w, "destination_type", at->dest_type);
+    if (at->dest_type.n != 0) {
+        JW_STR(w, "destination_type", at->dest_type);
+    }
     JW_STR(w, "event_id", at->event_id);
     JW_STR(w, "destination_id", at->dest_id);
     if (event != NULL) {
