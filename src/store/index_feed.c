@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One batch of the index: rows are read from the journal in a short transaction, collected in
+ * memory, and written in the order of their keys. Rows of what the journal no longer holds are
+ * deleted on the way, by sweeps that walk on from batch to batch and start over at the end.
+ */
+#include <stdlib.h>
+
+#include "longline/log.h"
+#include "longline/mem.h"
+
+#include "postings.h"
+#include "record_internal.h"
+#include "store_internal.h"
+
+#define ROWS_MAX    10000U /* per tree and batch */
+#define PAIRS_MAX   200000U
+#define READ_MAX_NS 50000000
+#define CLOCK_EVERY 256U
+#define SWEEP_MIN   256U
+#define HEADS_MAX   ((size_t)64 * 1024 * 1024) /* arena for heads that are chunked */
+
+void feed_init(struct feed *f)
+{
+    *f = (struct feed){0};
+    terms_init(&f->terms);
+}
+
+void feed_fini(struct feed *f)
+{
+    terms_fini(&f->terms);
+    mem_free(f->attempts.v);
+    mem_free(f->ids.v);
+}
+
+static void add_pair(struct index_pairs *p, uint64_t a, uint64_t b)
+{
+    if (p->n == p->cap) {
+        p->cap = p->cap != 0 ? p->cap * 2 : 1024;
+        p->v = mem_realloc_array(p->v, p->cap, sizeof(*p->v));
+    }
+    p->v[p->n++] = (struct index_pair){.a = a, .b = b};
+}
+
+/* ---- reading ---- */
+
+static void add_event(struct feed *f, const struct event_record *e)
+{
+    struct terms *t = &f->terms;
+    terms_add(t, term_hash(TERM_EVENT_TENANT, e->tenant_id, STR("")), e->seq);
+    terms_add(t, term_hash(TERM_EVENT_TENANT_TOPIC, e->tenant_id, e->topic), e->seq);
+    terms_add(t, term_hash(TERM_EVENT_TOPIC, e->topic, STR("")), e->seq);
+    for (size_t i = 0; i < e->n_dests; i++) {
+        terms_add(t, term_hash(TERM_EVENT_DEST, e->dests[i].id, STR("")), e->seq);
+    }
+    if (e->custom_id) {
+        add_pair(&f->ids, term_of_id(e->id), e->seq);
+    }
+}
+
+static void add_attempt(struct feed *f, const struct attempt_record *at)
+{
+    struct terms *t = &f->terms;
+    terms_add(t, term_hash(TERM_ATTEMPT_TENANT, at->tenant_id, STR("")), at->seq);
+    terms_add(t, term_hash(TERM_ATTEMPT_DEST, at->dest_id, STR("")), at->seq);
+    if (at->status == ATTEMPT_FAILED) {
+        terms_add(t, term_hash(TERM_ATTEMPT_FAILED, STR(""), STR("")), at->seq);
+        terms_add(t, term_hash(TERM_ATTEMPT_TENANT_FAILED, at->tenant_id, STR("")), at->seq);
+    }
+    add_pair(&f->attempts, at->event_seq, at->seq);
+}
+
+static void add_row(struct store *s, MDB_txn *txn, enum store_kind kind, uint64_t seq,
+                    struct str row, struct arena *a)
+{
+    struct feed *f = &s->index.feed;
+    int rc;
+
+    arena_reset(a);
+    if (kind == STORE_EVENTS) {
+        struct event_record e;
+        rc = row_event(txn, &s->journal, seq, row, true, a, &e);
+        if (rc == 0) {
+            add_event(f, &e);
+        }
+    } else {
+        struct attempt_record at;
+        rc = row_attempt(txn, &s->journal, seq, row, a, &at);
+        if (rc == 0) {
+            add_attempt(f, &at);
+        }
+    }
+    if (rc != 0) {
+        log_error("store.corrupt", LOG_CSTR("tree", kind == STORE_EVENTS ? "ev" : "at"),
+                  LOG_INT("seq", seq), LOG_ERR(rc));
+    }
+}
+
+static int read_tree(struct store *s, MDB_txn *txn, enum store_kind kind, struct arena *a)
+{
+    struct feed *f = &s->index.feed;
+    const MDB_dbi dbi = s->journal.dbi[kind == STORE_EVENTS ? TREE_EV : TREE_AT];
+    const int64_t deadline_ns = clock_mono_ns(clock_system()) + READ_MAX_NS;
+    unsigned char bytes[KEY_SEQ];
+    MDB_val key = val_of(bytes, sizeof(bytes));
+    MDB_val value;
+    MDB_cursor *cur;
+    size_t n = 0;
+    int rc = mdb_cursor_open(txn, dbi, &cur);
+
+    if (rc != 0) {
+        return rc;
+    }
+    rc = mdb_cursor_get(cur, &key, &value, MDB_FIRST);
+    if (rc == 0 && get_be64(key.mv_data) < f->oldest) {
+        f->oldest = get_be64(key.mv_data);
+    }
+    key_seq(bytes, f->upto[kind] + 1);
+    key = val_of(bytes, sizeof(bytes));
+    for (rc = mdb_cursor_get(cur, &key, &value, MDB_SET_RANGE); rc == 0;
+         rc = mdb_cursor_get(cur, &key, &value, MDB_NEXT)) {
+        if (n >= ROWS_MAX || f->terms.n_pairs >= PAIRS_MAX ||
+            (n % CLOCK_EVERY == CLOCK_EVERY - 1 && clock_mono_ns(clock_system()) >= deadline_ns)) {
+            f->more = true;
+            break;
+        }
+        f->upto[kind] = get_be64(key.mv_data);
+        add_row(s, txn, kind, f->upto[kind], str_of_val(&value), a);
+        n++;
+    }
+    mdb_cursor_close(cur);
+    f->n_rows += n;
+    return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
+int feed_read(struct store *s, MDB_txn *journal)
+{
+    struct feed *f = &s->index.feed;
+    struct arena a;
+    int rc;
+
+    terms_reset(&f->terms);
+    f->attempts.n = 0;
+    f->ids.n = 0;
+    f->n_rows = 0;
+    f->more = false;
+    f->oldest = UINT64_MAX;
+    arena_init(&a, HEADS_MAX);
+    rc = read_tree(s, journal, STORE_EVENTS, &a);
+    if (rc == 0) {
+        rc = read_tree(s, journal, STORE_ATTEMPTS, &a);
+    }
+    arena_fini(&a);
+    return rc;
+}
+
+/* ---- writing ---- */
+
+static int by_pair(const void *x, const void *y)
+{
+    const struct index_pair *p = x;
+    const struct index_pair *q = y;
+    if (p->a != q->a) {
+        return p->a < q->a ? -1 : 1;
+    }
+    return p->b < q->b ? -1 : p->b > q->b;
+}
+
+static int write_pairs(MDB_txn *txn, MDB_dbi dbi, struct index_pairs *p)
+{
+    MDB_cursor *cur;
+    int rc;
+
+    if (p->n == 0) {
+        return 0;
+    }
+    qsort(p->v, p->n, sizeof(*p->v), by_pair);
+    rc = mdb_cursor_open(txn, dbi, &cur);
+    if (rc != 0) {
+        return rc;
+    }
+    for (size_t i = 0; i < p->n && rc == 0; i++) {
+        unsigned char bytes[KEY_PAIR];
+        MDB_val key = val_of(bytes, sizeof(bytes));
+        MDB_val value = val_of("", 0);
+        key_pair(bytes, p->v[i].a, p->v[i].b);
+        rc = mdb_cursor_put(cur, &key, &value, 0);
+    }
+    mdb_cursor_close(cur);
+    return rc;
+}
+
+static int write_terms(MDB_txn *txn, MDB_dbi dbi, struct terms *t)
+{
+    MDB_cursor *cur;
+    int rc;
+
+    if (t->n_lists == 0) {
+        return 0;
+    }
+    terms_sort(t);
+    rc = mdb_cursor_open(txn, dbi, &cur);
+    if (rc != 0) {
+        return rc;
+    }
+    for (size_t i = 0; i < t->n_lists && rc == 0; i++) {
+        rc = posting_append(cur, t, &t->lists[i]);
+    }
+    mdb_cursor_close(cur);
+    return rc;
+}
+
+/* Deletes the next row, when all it holds is older, and moves pos behind it. */
+static int sweep_row(MDB_cursor *cur, enum index_tree tree, uint64_t oldest, uint64_t pos[2])
+{
+    unsigned char bytes[KEY_PAIR];
+    MDB_val key = val_of(bytes, sizeof(bytes));
+    MDB_val value;
+    uint64_t last;
+    int rc;
+
+    key_pair(bytes, pos[0], pos[1]);
+    rc = mdb_cursor_get(cur, &key, &value, MDB_SET_RANGE);
+    if (rc == 0 && tree == TREE_EA && get_be64(key.mv_data) >= oldest) {
+        rc = MDB_NOTFOUND; /* attempts are younger than their events */
+    }
+    if (rc != 0) {
+        pos[0] = 0;
+        pos[1] = 0;
+        return rc;
+    }
+    if (key.mv_size != KEY_PAIR) {
+        return MDB_CORRUPTED;
+    }
+    pos[0] = get_be64(key.mv_data);
+    pos[1] = get_be64((const unsigned char *)key.mv_data + 8);
+    last = tree == TREE_PO ? posting_last(&value) : pos[1];
+    if (last < oldest) {
+        rc = mdb_cursor_del(cur, 0);
+    }
+    pos[1]++;
+    pos[0] += pos[1] == 0;
+    return rc;
+}
+
+static int sweep(struct index *x, MDB_txn *txn, enum index_tree tree, size_t n)
+{
+    struct feed *f = &x->feed;
+    MDB_cursor *cur;
+    int rc = mdb_cursor_open(txn, x->env.dbi[tree], &cur);
+
+    if (rc != 0) {
+        return rc;
+    }
+    while (n-- > 0 && rc == 0) {
+        rc = sweep_row(cur, tree, f->oldest, f->sweep_pos[tree]);
+    }
+    mdb_cursor_close(cur);
+    return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
+static int purge(struct index *x, MDB_txn *txn)
+{
+    const struct feed *f = &x->feed;
+    int rc = sweep(x, txn, TREE_PO, SWEEP_MIN + f->terms.n_lists);
+
+    if (rc == 0) {
+        rc = sweep(x, txn, TREE_EA, SWEEP_MIN + 2 * f->attempts.n);
+    }
+    if (rc == 0) {
+        rc = sweep(x, txn, TREE_ID, SWEEP_MIN + 2 * f->ids.n);
+    }
+    return rc;
+}
+
+int feed_write(struct store *s)
+{
+    struct index *x = &s->index;
+    struct feed *f = &x->feed;
+    unsigned char bytes[16];
+    MDB_txn *txn;
+    int rc;
+
+    if (f->oldest == UINT64_MAX) { /* the journal is empty: all that was indexed is gone */
+        f->oldest = f->upto[0] > f->upto[1] ? f->upto[0] : f->upto[1];
+    }
+    if (f->n_rows == 0 && f->oldest == f->purged_below) {
+        return 0;
+    }
+    f->purged_below = f->oldest;
+    rc = mdb_txn_begin(x->env.mdb, NULL, 0, &txn);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = write_terms(txn, x->env.dbi[TREE_PO], &f->terms);
+    if (rc == 0) {
+        rc = write_pairs(txn, x->env.dbi[TREE_EA], &f->attempts);
+    }
+    if (rc == 0) {
+        rc = write_pairs(txn, x->env.dbi[TREE_ID], &f->ids);
+    }
+    if (rc == 0) {
+        rc = purge(x, txn);
+    }
+    if (rc == 0) {
+        key_pair(bytes, f->upto[0], f->upto[1]);
+        rc = meta_put(txn, x->env.dbi[TREE_IMT], META_UPTO, bytes, sizeof(bytes)) == 0
+                 ? 0
+                 : MDB_CORRUPTED;
+    }
+    if (rc != 0) {
+        mdb_txn_abort(txn);
+        return rc;
+    }
+    return mdb_txn_commit(txn);
+}

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reading everything at start: objects, retries, and the records from `low` on. */
+#include "longline/log.h"
+
+#include "read.h"
+
+#define HEADS_MAX  ((size_t)64 * 1024 * 1024)
+#define DROP_EVERY 16384U /* rows between two releases of mapped memory */
+
+struct scan {
+    struct store *s;
+    enum journal_tree tree;
+    MDB_txn *txn;
+    struct arena arena; /* one record */
+    int (*row)(struct scan *sc, const MDB_val *key, const MDB_val *value);
+    /* what the caller wants to hear */
+    enum store_object object;
+    store_object_fn on_object;
+    store_retry_fn on_retry;
+    store_event_fn on_event;
+    store_attempt_fn on_attempt;
+    void *ctx;
+};
+
+static void log_row(const struct scan *sc, const char *tree, const MDB_val *key, int rc)
+{
+    const size_t n = key->mv_size;
+    (void)sc;
+    log_error("store.corrupt", LOG_CSTR("tree", tree),
+              LOG_INT("seq", n >= KEY_SEQ ? get_be64(key->mv_data) : 0), LOG_ERR(rc));
+}
+
+/* Calls sc->row for every row from `first` on, until it returns non-zero. */
+static int scan_run(struct scan *sc, struct str first)
+{
+    MDB_val key = val_of(first.p, first.n);
+    MDB_val value;
+    MDB_cursor *cur;
+    size_t n = 0;
+    int stopped = 0;
+    int rc = mdb_txn_begin(sc->s->journal.mdb, NULL, MDB_RDONLY, &sc->txn);
+
+    if (rc != 0) {
+        return err_from_mdb(rc);
+    }
+    arena_init(&sc->arena, HEADS_MAX);
+    rc = mdb_cursor_open(sc->txn, sc->s->journal.dbi[sc->tree], &cur);
+    if (rc == 0) {
+        for (rc = mdb_cursor_get(cur, &key, &value, MDB_SET_RANGE); rc == 0 && stopped == 0;
+             rc = mdb_cursor_get(cur, &key, &value, MDB_NEXT)) {
+            arena_reset(&sc->arena);
+            stopped = sc->row(sc, &key, &value);
+            if (++n % DROP_EVERY == 0) {
+                env_drop_cache(&sc->s->journal);
+            }
+            if (stopped != 0) {
+                break;
+            }
+        }
+        mdb_cursor_close(cur);
+    }
+    arena_fini(&sc->arena);
+    mdb_txn_abort(sc->txn);
+    if (n >= DROP_EVERY) {
+        env_drop_cache(&sc->s->journal);
+    }
+    if (stopped != 0) {
+        return stopped;
+    }
+    return rc == MDB_NOTFOUND ? 0 : err_from_mdb(rc);
+}
+
+static int object_row(struct scan *sc, const MDB_val *key, const MDB_val *value)
+{
+    const struct str k = str_of_val(key);
+    struct str payload;
+    int rc;
+
+    if (k.n < 1 || (unsigned char)k.p[0] != (unsigned char)sc->object) {
+        return ERR_NOT_FOUND; /* the end of this kind */
+    }
+    rc = value_open(value, &payload);
+    if (rc != 0) {
+        log_error("store.corrupt", LOG_CSTR("tree", "cf"), LOG_STR("key", str_of(k.p + 1, k.n - 1)),
+                  LOG_ERR(rc));
+        return 0;
+    }
+    return sc->on_object(sc->ctx, str_of(k.p + 1, k.n - 1), payload);
+}
+
+int store_each_object(struct store *s, enum store_object kind, store_object_fn fn, void *ctx)
+{
+    const char first = (char)kind;
+    struct scan sc = {
+        .s = s, .tree = TREE_CF, .row = object_row, .object = kind, .on_object = fn, .ctx = ctx};
+    const int rc = scan_run(&sc, str_of(&first, 1));
+    return rc == ERR_NOT_FOUND ? 0 : rc;
+}
+
+static int retry_row(struct scan *sc, const MDB_val *key, const MDB_val *value)
+{
+    struct retry_record rt;
+    struct str p;
+    int rc = value_open(value, &p);
+
+    if (rc == 0 && (p.n != RETRY_BYTES - SEAL_BYTES || key->mv_size != KEY_RETRY)) {
+        rc = ERR_CORRUPT;
+    }
+    if (rc != 0) {
+        log_row(sc, "rt", key, rc);
+        return 0;
+    }
+    rt = (struct retry_record){
+        .event_seq = get_be64(key->mv_data),
+        .dest_num = get_be32((const unsigned char *)key->mv_data + 8),
+        .number = get_be32(p.p),
+        .next_at_ms = (int64_t)get_be64(p.p + 4),
+        .manual = p.p[12] != 0,
+    };
+    return sc->on_retry(sc->ctx, &rt);
+}
+
+int store_each_retry(struct store *s, store_retry_fn fn, void *ctx)
+{
+    static const char first[1] = {0};
+    struct scan sc = {.s = s, .tree = TREE_RT, .row = retry_row, .on_retry = fn, .ctx = ctx};
+    return scan_run(&sc, str_of(first, sizeof(first)));
+}
+
+static int event_row(struct scan *sc, const MDB_val *key, const MDB_val *value)
+{
+    struct event_record e;
+    const int rc = row_event(sc->txn, &sc->s->journal, get_be64(key->mv_data), str_of_val(value),
+                             true, &sc->arena, &e);
+    if (rc != 0) {
+        log_row(sc, "ev", key, rc);
+        return 0;
+    }
+    return sc->on_event(sc->ctx, &e);
+}
+
+int store_each_event(struct store *s, uint64_t from, store_event_fn fn, void *ctx)
+{
+    unsigned char first[KEY_SEQ];
+    struct scan sc = {.s = s, .tree = TREE_EV, .row = event_row, .on_event = fn, .ctx = ctx};
+    key_seq(first, from);
+    return scan_run(&sc, str_of((const char *)first, sizeof(first)));
+}
+
+static int attempt_row(struct scan *sc, const MDB_val *key, const MDB_val *value)
+{
+    struct attempt_record at;
+    const int rc = row_attempt(sc->txn, &sc->s->journal, get_be64(key->mv_data), str_of_val(value),
+                               &sc->arena, &at);
+    if (rc != 0) {
+        log_row(sc, "at", key, rc);
+        return 0;
+    }
+    return sc->on_attempt(sc->ctx, &at);
+}
+
+int store_each_attempt(struct store *s, uint64_t from, store_attempt_fn fn, void *ctx)
+{
+    unsigned char first[KEY_SEQ];
+    struct scan sc = {.s = s, .tree = TREE_AT, .row = attempt_row, .on_attempt = fn, .ctx = ctx};
+    key_seq(first, from);
+    return scan_run(&sc, str_of((const char *)first, sizeof(first)));
+}

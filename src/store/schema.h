@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Keys and small values of both environments. All numbers are big-endian, so that the order of
+ * keys is the order of time.
+ *
+ * journal
+ *   ev  seq8                  the first ROW_MAX bytes of an encoded event
+ *   at  seq8                  the same of an encoded attempt
+ *   bd  seq8 chunk2           the next ROW_MAX bytes of either (both draw from one number space)
+ *   rt  event_seq8 dest4      sealed: number4 next_at_ms8 manual1
+ *   ik  hour4 hash16          sealed: seq8; the hour is the one in which the bucket ends
+ *   cf  kind1 key             sealed: the object
+ *   mt  name                  sealed: see the META_ names
+ *
+ * index
+ *   po  term8 first_seq8      crc4 last_seq8 deltas: see postings.h
+ *   ea  event_seq8 attempt_seq8   empty
+ *   id  hash8 seq8            empty; events whose id came from the publisher
+ *   mt  name                  sealed
+ *
+ * A sealed value is a version byte, the CRC-32C of what follows, and the payload. Values of the
+ * trees that grow with traffic never exceed ROW_MAX, so that each takes one page at most and LMDB
+ * never has to look for a run of free pages. Objects in cf are few and may be larger.
+ */
+#ifndef LL_STORE_SCHEMA_H
+#define LL_STORE_SCHEMA_H
+
+#include <lmdb.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "longline/enc.h"
+#include "longline/err.h"
+#include "longline/str.h"
+
+#define JOURNAL_FORMAT 1U
+#define INDEX_FORMAT   1U
+
+#define ROW_MAX        4080U /* with its page header exactly one page of 4096 */
+#define CHUNK_MAX      0xffffU
+
+enum journal_tree {
+    TREE_EV,
+    TREE_AT,
+    TREE_BD,
+    TREE_RT,
+    TREE_IK,
+    TREE_CF,
+    TREE_MT,
+    N_JOURNAL_TREES
+};
+enum index_tree { TREE_PO, TREE_EA, TREE_ID, TREE_IMT, N_INDEX_TREES };
+
+#define META_FORMAT    "format"   /* u32 */
+#define META_IDENTITY  "identity" /* 16 bytes: what an index belongs to; new in every backup */
+#define META_ID_KEY    "id_key"   /* 16 bytes: key of the attempts' public ids */
+#define META_LOW       "low"      /* u64 */
+#define META_DEST_NUM  "dest_num" /* u32: the last number given out */
+#define META_SKEW      "skew"     /* four i64: see struct skew */
+#define META_CLEAN     "clean"    /* u8: 1 after an orderly shutdown */
+#define META_UPTO      "upto"     /* index: two u64, the last event and attempt it holds */
+
+#define KEY_SEQ        8U
+#define KEY_CHUNK      10U
+#define KEY_RETRY      12U
+#define KEY_IDEM       20U
+#define KEY_PAIR       16U /* two u64 */
+#define KEY_OBJECT_MAX 401U
+
+#define SEAL_VERSION   1
+#define SEAL_BYTES     5U
+#define RETRY_BYTES    (SEAL_BYTES + 13U)
+#define IDEM_BYTES     (SEAL_BYTES + 8U)
+
+/* LMDB takes pointers to what it only reads without const. */
+static inline MDB_val val_of(const void *p, size_t n)
+{
+    MDB_val v = {.mv_size = n, .mv_data = NULL};
+    memcpy(&v.mv_data, &p, sizeof(p));
+    return v;
+}
+
+static inline struct str str_of_val(const MDB_val *v)
+{
+    return str_of(v->mv_data, v->mv_size);
+}
+
+static inline void key_seq(unsigned char key[KEY_SEQ], uint64_t seq)
+{
+    put_be64(key, seq);
+}
+
+static inline void key_chunk(unsigned char key[KEY_CHUNK], uint64_t seq, unsigned chunk)
+{
+    put_be64(key, seq);
+    put_be16(key + 8, (uint16_t)chunk);
+}
+
+static inline void key_retry(unsigned char key[KEY_RETRY], uint64_t event_seq, uint32_t dest_num)
+{
+    put_be64(key, event_seq);
+    put_be32(key + 8, dest_num);
+}
+
+static inline void key_pair(unsigned char key[KEY_PAIR], uint64_t a, uint64_t b)
+{
+    put_be64(key, a);
+    put_be64(key + 8, b);
+}
+
+/* Fills the first SEAL_BYTES of a value whose payload is in place. */
+void value_seal(unsigned char *value, size_t n);
+/* ERR_CORRUPT, ERR_VERSION; the payload points into v. */
+int value_open(const MDB_val *v, struct str *payload) LL_MUST_USE;
+
+/* err_from_mdb is the one place where LMDB's codes are translated. */
+int err_from_mdb(int rc);
+
+/* mt trees: sealed values under a short name. ERR_NOT_FOUND; ERR_CORRUPT when the size differs. */
+int meta_get(MDB_txn *txn, MDB_dbi dbi, const char *name, void *out, size_t n) LL_MUST_USE;
+int meta_put(MDB_txn *txn, MDB_dbi dbi, const char *name, const void *p, size_t n) LL_MUST_USE;
+
+#endif

@@ -1,0 +1,509 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Opening, the end-of-turn hand-over, results of commits, and closing.
+ *
+ * Closing: the open batch is marked as the last and goes to the writer; when it is back and its
+ * waiters were called, the writer is joined; the index thread is asked to end and says so; then
+ * the mailbox closes, and its close callback frees the rest.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "longline/log.h"
+#include "longline/mem.h"
+
+#include "store_internal.h"
+
+#define SECOND_MS  1000
+#define MAPPED_MAX ((size_t)64 * 1024 * 1024)
+
+static const char *const journal_trees[N_JOURNAL_TREES] = {
+    [TREE_EV] = "ev", [TREE_AT] = "at", [TREE_BD] = "bd", [TREE_RT] = "rt",
+    [TREE_IK] = "ik", [TREE_CF] = "cf", [TREE_MT] = "mt"};
+
+/* ---- results of commits ---- */
+
+static void call_waiters(struct list *waiters)
+{
+    struct list *node;
+    while ((node = list_pop_head(waiters)) != NULL) {
+        struct store_waiter *w = LIST_ENTRY(node, struct store_waiter, node);
+        w->fn(w->ctx);
+    }
+}
+
+static void finish_close(struct store *s);
+
+static void recycle(struct store *s, struct batch *b)
+{
+    s->pending_bytes -= b->bytes;
+    if (s->last == b) {
+        s->last = NULL;
+    }
+    idem_done(s, b);
+    batch_reset(b);
+    list_push_head(&s->spare, &b->node);
+}
+
+static void on_commit_failed(struct store *s, struct batch *b)
+{
+    struct err_detail err = {.code = b->result.rc, .foreign = b->result.foreign};
+
+    idem_done(s, b);
+    list_push_tail(&s->spare, &b->node); /* its waiters must not be called: freed at the end */
+    if (s->is_dead) {
+        return;
+    }
+    s->is_dead = true;
+    (void)snprintf(err.msg, sizeof(err.msg), "commit failed: %s", mdb_strerror(err.foreign));
+    log_error("store.commit", LOG_ERR(err.code), LOG_CSTR("detail", err.msg));
+    s->on_fatal(s->fatal_ctx, &err);
+    if (s->is_closing) {
+        index_ask_to_end(s);
+    }
+}
+
+static void on_batch(struct store *s, struct batch *b)
+{
+    struct list waiters;
+    const bool last = b->last;
+
+    if (b->result.rc != 0) {
+        on_commit_failed(s, b);
+        return;
+    }
+    s->stats.commits++;
+    s->stats.events += b->n_events;
+    s->stats.attempts += b->n_attempts;
+    s->stats.n_retries = b->result.n_retries;
+    metric_observe_us(&s->stats.commit_latency, b->result.commit_us);
+    list_init(&waiters);
+    list_splice_tail(&waiters, &b->waiters);
+    recycle(s, b);
+    call_waiters(&waiters);
+    if (last) {
+        index_ask_to_end(s);
+    }
+}
+
+static void on_messages(void *ctx, struct list *msgs)
+{
+    struct store *s = ctx;
+    struct list *node;
+
+    LL_MAGIC_CHECK(s, STORE_MAGIC);
+    while ((node = list_pop_head(msgs)) != NULL) {
+        struct store_msg *m = LIST_ENTRY(node, struct store_msg, node);
+        switch (m->kind) {
+        case MSG_BATCH:
+            on_batch(s, LIST_ENTRY(m, struct batch, msg));
+            break;
+        case MSG_INDEX_LOST:
+            index_on_lost(s);
+            break;
+        case MSG_INDEX_ENDED:
+            s->index_ended = true;
+            finish_close(s);
+            break;
+        }
+    }
+}
+
+/* ---- hooks and timers ---- */
+
+static void on_turn_end(void *ctx)
+{
+    struct store *s = ctx;
+    struct batch *b = s->open;
+
+    LL_MAGIC_CHECK(s, STORE_MAGIC);
+    if (b == NULL || s->is_dead || (batch_is_empty(b) && list_empty(&b->waiters))) {
+        return;
+    }
+    s->open = NULL;
+    writer_push(s, b);
+}
+
+static void on_idle(void *ctx)
+{
+    struct store *s = ctx;
+    struct list waiters;
+
+    LL_MAGIC_CHECK(s, STORE_MAGIC);
+    if (s->is_dead) {
+        return;
+    }
+    list_init(&waiters);
+    list_splice_tail(&waiters, &s->idle_waiters);
+    call_waiters(&waiters);
+}
+
+/* Bytes of mapped files in resident memory; 0 when the system does not say. */
+static size_t mapped_bytes(void)
+{
+    char text[128];
+    struct str rest;
+    struct str piece = STR_NULL;
+    uint64_t pages = 0;
+    ssize_t n;
+    const int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0) {
+        return 0;
+    }
+    n = read(fd, text, sizeof(text));
+    (void)close(fd);
+    rest = str_of(text, n > 0 ? (size_t)n : 0);
+    for (int i = 0; i < 3; i++) {
+        if (!str_split(&rest, ' ', &piece)) {
+            return 0;
+        }
+    }
+    return str_to_u64(piece, &pages) == 0 ? (size_t)pages * (size_t)sysconf(_SC_PAGESIZE) : 0;
+}
+
+static void on_second(void *ctx)
+{
+    struct store *s = ctx;
+
+    LL_MAGIC_CHECK(s, STORE_MAGIC);
+    atomic_store(&s->gauges.wall_ms, loop_wall_ms(s->loop));
+    if (mapped_bytes() > MAPPED_MAX) {
+        env_drop_cache(&s->journal);
+        index_drop_cache(s);
+    }
+    timer_in(&s->second, SECOND_MS);
+}
+
+/* ---- opening ---- */
+
+static int take_lock(struct store *s, struct err_detail *err)
+{
+    char path[ENV_PATH_MAX];
+    if (path_join(path, s->cfg.data_dir, "lock") != 0) {
+        return err_set(err, ERR_TOO_BIG, 0, "the path is too long");
+    }
+    s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (s->lock_fd < 0) {
+        return err_set(err, err_from_errno(errno), errno, "cannot open %.100s", path);
+    }
+    if (flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+        const int e = errno;
+        return err_set(err, e == EWOULDBLOCK ? ERR_BUSY : err_from_errno(e), e,
+                       "%.80s is in use by another process", s->cfg.data_dir);
+    }
+    return 0;
+}
+
+/* The 16-byte value `name`, made when missing. */
+static int get_or_make(MDB_txn *txn, const struct env *env, const char *name, unsigned char *out)
+{
+    const int rc = meta_get(txn, env->dbi[TREE_MT], name, out, 16);
+    if (rc != ERR_NOT_FOUND) {
+        return rc;
+    }
+    rng_fill(rng_system(), out, 16);
+    return meta_put(txn, env->dbi[TREE_MT], name, out, 16);
+}
+
+static int load_numbers(struct store *s, MDB_txn *txn)
+{
+    const MDB_dbi mt = s->journal.dbi[TREE_MT];
+    unsigned char bytes[32];
+    int rc = meta_get(txn, mt, META_LOW, bytes, 8);
+
+    s->low = rc == 0 ? get_be64(bytes) : 0;
+    if (rc == 0 || rc == ERR_NOT_FOUND) {
+        rc = meta_get(txn, mt, META_DEST_NUM, bytes, 4);
+        s->dest_num = rc == 0 ? get_be32(bytes) : 0;
+    }
+    if (rc == 0 || rc == ERR_NOT_FOUND) {
+        rc = meta_get(txn, mt, META_SKEW, bytes, 32);
+        for (size_t i = 0; i < 2 && rc == 0; i++) {
+            s->skew.ahead[i] = (int64_t)get_be64(bytes + 16 * i);
+            s->skew.behind[i] = (int64_t)get_be64(bytes + 16 * i + 8);
+        }
+    }
+    return rc == ERR_NOT_FOUND ? 0 : rc;
+}
+
+static int check_format(struct store *s, MDB_txn *txn, struct err_detail *err)
+{
+    const MDB_dbi mt = s->journal.dbi[TREE_MT];
+    unsigned char bytes[4];
+    int rc = meta_get(txn, mt, META_FORMAT, bytes, 4);
+
+    if (rc == ERR_NOT_FOUND) {
+        put_be32(bytes, JOURNAL_FORMAT);
+        rc = meta_put(txn, mt, META_FORMAT, bytes, 4);
+    } else if (rc == 0 && get_be32(bytes) != JOURNAL_FORMAT) {
+        return err_set(err, ERR_VERSION, 0, "the journal has format %u, this program knows %u",
+                       get_be32(bytes), JOURNAL_FORMAT);
+    }
+    return rc;
+}
+
+static uint64_t last_key(MDB_txn *txn, MDB_dbi dbi)
+{
+    MDB_cursor *cur;
+    MDB_val key;
+    MDB_val value;
+    uint64_t seq = 0;
+    if (mdb_cursor_open(txn, dbi, &cur) == 0) {
+        if (mdb_cursor_get(cur, &key, &value, MDB_LAST) == 0) {
+            seq = get_be64(key.mv_data);
+        }
+        mdb_cursor_close(cur);
+    }
+    return seq;
+}
+
+static int load_meta(struct store *s, struct err_detail *err)
+{
+    MDB_stat retries = {0};
+    unsigned char clean = 0;
+    MDB_txn *txn;
+    int rc = mdb_txn_begin(s->journal.mdb, NULL, 0, &txn);
+
+    if (rc != 0) {
+        return err_set(err, err_from_mdb(rc), rc, "journal: %s", mdb_strerror(rc));
+    }
+    rc = check_format(s, txn, err);
+    if (rc == 0) {
+        rc = get_or_make(txn, &s->journal, META_IDENTITY, s->identity);
+    }
+    if (rc == 0) {
+        rc = get_or_make(txn, &s->journal, META_ID_KEY, s->id_key);
+    }
+    if (rc == 0) {
+        rc = load_numbers(s, txn);
+    }
+    if (rc == 0) {
+        s->last_event = last_key(txn, s->journal.dbi[TREE_EV]);
+        s->last_attempt = last_key(txn, s->journal.dbi[TREE_AT]);
+        (void)mdb_stat(txn, s->journal.dbi[TREE_RT], &retries);
+        s->stats.n_retries = retries.ms_entries;
+        if (meta_get(txn, s->journal.dbi[TREE_MT], META_CLEAN, &clean, 1) == 0 && clean == 0) {
+            log_info("store.unclean", LOG_CSTR("detail", "the last run did not end in good order"));
+        }
+        rc = meta_put(txn, s->journal.dbi[TREE_MT], META_CLEAN, "\0", 1);
+    }
+    if (rc != 0) {
+        mdb_txn_abort(txn);
+        return err != NULL && err->code != 0 ? rc
+                                             : err_set(err, rc, 0, "journal: %s", err_text(rc));
+    }
+    rc = mdb_txn_commit(txn);
+    return rc == 0 ? 0 : err_set(err, err_from_mdb(rc), rc, "journal: %s", mdb_strerror(rc));
+}
+
+static void set_limits(struct store *s, const struct store_cfg *cfg)
+{
+    atomic_store(&s->limits.max_size, cfg->max_size);
+    atomic_store(&s->limits.min_free_disk, cfg->min_free_disk);
+    atomic_store(&s->limits.retention_ms, cfg->retention_ms);
+    atomic_store(&s->limits.interval_us_max, cfg->commit_interval_us_max);
+    atomic_store(&s->limits.idempotency_ttl_ms, cfg->idempotency_ttl_ms);
+    s->cfg.max_pending_bytes = cfg->max_pending_bytes;
+}
+
+void store_reload(struct store *s, const struct store_cfg *cfg)
+{
+    set_limits(s, cfg);
+}
+
+static struct store *create(struct loop *l, const struct store_options *o)
+{
+    struct store *s = mem_zalloc(sizeof(*s));
+    s->magic = STORE_MAGIC;
+    s->loop = l;
+    s->cfg = *o->cfg;
+    s->cfg.data_dir = mem_strndup(o->cfg->data_dir, strlen(o->cfg->data_dir));
+    s->on_fatal = o->on_fatal;
+    s->fatal_ctx = o->ctx;
+    s->lock_fd = -1;
+    set_limits(s, o->cfg);
+    list_init(&s->spare);
+    list_init(&s->idle_waiters);
+    list_init(&s->spare_idems);
+    timer_init(&s->second, l, on_second, s);
+    timer_init(&s->idle, l, on_idle, s);
+    s->hook = (struct loop_hook){.fn = on_turn_end, .ctx = s, .order = STORE_HOOK_ORDER};
+    s->stats.commit_latency =
+        (struct metric){.kind = METRIC_HISTOGRAM,
+                        .name = "longline_store_commit_seconds",
+                        .help = "Time from the start of a commit until it is on disk"};
+    atomic_store(&s->gauges.wall_ms, loop_wall_ms(l));
+    return s;
+}
+
+static void destroy(struct store *s)
+{
+    struct list *node;
+
+    if (s->read_txn != NULL) {
+        mdb_txn_abort(s->read_txn);
+    }
+    if (s->index.dir[0] != '\0') {
+        index_close(s);
+    }
+    env_close(&s->journal);
+    while ((node = list_pop_head(&s->spare)) != NULL) {
+        batch_free(LIST_ENTRY(node, struct batch, node));
+    }
+    idem_fini(s);
+    if (s->lock_fd >= 0) {
+        (void)close(s->lock_fd); /* gives the lock back */
+    }
+    mem_free(s->cfg.data_dir);
+    s->magic = 0;
+    mem_free(s);
+}
+
+static int open_files(struct store *s, struct err_detail *err)
+{
+    char dir[ENV_PATH_MAX];
+    const struct env_spec spec = {.dir = dir,
+                                  .map_size = (size_t)s->cfg.map_size,
+                                  .trees = journal_trees,
+                                  .n_trees = N_JOURNAL_TREES};
+    int rc = dir_create(s->cfg.data_dir);
+
+    if (rc != 0) {
+        return err_set(err, rc, 0, "cannot create %.100s: %s", s->cfg.data_dir, err_text(rc));
+    }
+    rc = take_lock(s, err);
+    if (rc == 0 && path_join(dir, s->cfg.data_dir, "journal") != 0) {
+        rc = err_set(err, ERR_TOO_BIG, 0, "the path is too long");
+    }
+    if (rc == 0) {
+        rc = env_open(&s->journal, &spec, err);
+    }
+    if (rc == 0) {
+        rc = load_meta(s, err);
+    }
+    if (rc == 0) {
+        rc = index_open(s, err);
+    }
+    if (rc == 0) {
+        rc = idem_load(s);
+        if (rc != 0) {
+            return err_set(err, rc, 0, "journal: %s", err_text(rc));
+        }
+    }
+    return rc != 0 ? rc : dir_sync(s->cfg.data_dir);
+}
+
+static uint64_t greatest(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+int store_open(struct store **out, struct loop *l, const struct store_options *o,
+               struct err_detail *err)
+{
+    struct store *s = create(l, o);
+    struct err_detail ignored = {0};
+    int rc;
+
+    err = err != NULL ? err : &ignored;
+    *err = (struct err_detail){0};
+    rc = open_files(s, err);
+    if (rc != 0) {
+        goto err_destroy;
+    }
+    s->seqgen.last = greatest(greatest(s->last_event, s->last_attempt),
+                              greatest(s->index.feed.upto[0], s->index.feed.upto[1]));
+    s->seqgen.last = greatest(s->seqgen.last, s->low);
+    level_look(s);
+    rc = mailbox_open(&s->mailbox, l, on_messages, s);
+    if (rc != 0) {
+        (void)err_set(err, rc, 0, "cannot open the mailbox");
+        goto err_destroy;
+    }
+    rc = index_start(s, err);
+    if (rc != 0) {
+        goto err_mailbox;
+    }
+    rc = writer_start(s, err);
+    if (rc != 0) {
+        index_ask_to_end(s);
+        goto err_mailbox;
+    }
+    loop_hook_add(l, &s->hook);
+    timer_in(&s->second, SECOND_MS);
+    *out = s;
+    return 0;
+
+err_mailbox:
+    index_close(s); /* joins */
+    mailbox_close(s->mailbox, NULL, NULL);
+err_destroy:
+    destroy(s);
+    return rc;
+}
+
+/* ---- closing ---- */
+
+static void on_mailbox_closed(void *ctx)
+{
+    struct store *s = ctx;
+    void (*done)(void *) = s->close_done;
+    void *done_ctx = s->close_ctx;
+
+    LL_MAGIC_CHECK(s, STORE_MAGIC);
+    destroy(s);
+    if (done != NULL) {
+        done(done_ctx);
+    }
+}
+
+/* Both threads are through. Batches that were never committed go without a word. */
+static void finish_close(struct store *s)
+{
+    struct list *node;
+
+    writer_stop(s);
+    while ((node = list_pop_head(&s->writer.queue)) != NULL) {
+        list_push_tail(&s->spare, node);
+    }
+    if (s->open != NULL) {
+        list_push_tail(&s->spare, &s->open->node);
+        s->open = NULL;
+    }
+    LIST_FOREACH (it, &s->spare) {
+        struct batch *b = LIST_ENTRY(it, struct batch, node);
+        idem_done(s, b);
+        while (!list_empty(&b->waiters)) {
+            list_del(b->waiters.next);
+        }
+    }
+    mailbox_close(s->mailbox, on_mailbox_closed, s);
+}
+
+void store_close(struct store *s, void (*done)(void *ctx), void *ctx)
+{
+    LL_ASSERT(!s->is_closing && !s->is_reading);
+    s->close_done = done;
+    s->close_ctx = ctx;
+    timer_stop(&s->second);
+    timer_stop(&s->idle);
+    loop_hook_remove(s->loop, &s->hook);
+    if (s->is_dead) {
+        s->is_closing = true;
+        index_ask_to_end(s);
+        return;
+    }
+    struct batch *b = store_batch(s);
+    while (!list_empty(&s->idle_waiters)) {
+        struct list *node = list_pop_head(&s->idle_waiters);
+        list_push_tail(&b->waiters, node);
+    }
+    b->last = true;
+    s->open = NULL;
+    s->is_closing = true;
+    writer_push(s, b);
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The store's own state. Who touches what:
+ *
+ *   loop thread    struct store but for the parts below; the two read transactions
+ *   writer thread  struct writer "private"; the journal's only write transaction
+ *   index thread   struct index "private" (index.h); the index's only write transaction
+ *   any            struct limits, struct gauges: atomics; the queue of the writer under its mutex
+ */
+#ifndef LL_STORE_INTERNAL_H
+#define LL_STORE_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "longline/id.h"
+#include "longline/mailbox.h"
+#include "longline/map.h"
+#include "longline/store.h"
+
+#include "batch.h"
+#include "env.h"
+#include "index.h"
+#include "schema.h"
+
+#define STORE_MAGIC 0x53544f52U
+
+struct limits { /* from the configuration; may change while running */
+    _Atomic int64_t max_size;
+    _Atomic int64_t min_free_disk;
+    _Atomic int64_t retention_ms;
+    _Atomic int64_t interval_us_max;
+    _Atomic int64_t idempotency_ttl_ms;
+};
+
+struct gauges {
+    _Atomic uint64_t journal_used, journal_file;
+    _Atomic uint64_t index_used, index_file;
+    _Atomic uint64_t disk_free;
+    _Atomic int64_t since_scan; /* bytes put minus bytes deleted since they were taken */
+    _Atomic int64_t wall_ms;    /* the loop's clock, for the purge of an idle store */
+    _Atomic uint64_t purged_events, purged_attempts; /* outside of batches */
+    _Atomic uint64_t rows_committed, rows_indexed;
+    _Atomic int fail_commit_in; /* tests: the n-th commit from now fails; 0: none */
+};
+
+struct purge { /* where the walk by size stands */
+    uint64_t event_pos;
+    uint64_t attempt_pos;
+    bool more; /* the last slice ended for lack of budget, not of rows */
+};
+
+/* One write transaction on the journal with a cursor per tree. */
+struct wtxn {
+    MDB_txn *txn;
+    const struct env *env;
+    MDB_cursor *cur[N_JOURNAL_TREES];
+};
+
+struct writer {
+    pthread_t thread;
+    bool running;
+    pthread_mutex_t mu;
+    pthread_cond_t cv;
+    struct list queue; /* batches, oldest first */
+    size_t n_queued;
+    bool is_waiting; /* the thread sleeps until something is queued */
+    bool is_spacing; /* it sleeps until the next commit is due */
+    bool stop;
+    /* private */
+    int64_t next_ns; /* no commit before, monotonic */
+    int64_t last_start_ns;
+    double rate;          /* operations per second, smoothed */
+    double flush_us;      /* running median of a commit's duration */
+    int64_t next_look_ns; /* when used bytes and disk are looked at again */
+    int64_t next_purge_ns;
+    int64_t next_readers_ns;
+    uint64_t low;
+    size_t since_drop; /* bytes */
+    struct purge purge;
+};
+
+struct idem {
+    unsigned char hash[16];
+    uint64_t seq;
+    struct list node; /* in its batch, or spare */
+};
+
+struct store {
+    unsigned magic;
+    struct loop *loop;
+    struct store_cfg cfg; /* own copy; numbers that may change are in limits */
+    void (*on_fatal)(void *ctx, const struct err_detail *err);
+    void *fatal_ctx;
+    int lock_fd;
+    struct env journal;
+    struct limits limits;
+    struct gauges gauges;
+    struct writer writer;
+    struct index index;
+    struct mailbox *mailbox;
+    struct loop_hook hook;
+    struct timer second; /* once a second: clock for the purge, resident memory */
+    struct timer idle;   /* calls waiters that had nothing to wait for */
+
+    struct batch *open; /* being filled in this turn */
+    struct batch *last; /* the newest batch that is not durable yet */
+    struct list spare;  /* batches for reuse */
+    struct list idle_waiters;
+    size_t pending_bytes;
+
+    struct seqgen seqgen;
+    uint64_t last_event, last_attempt; /* put so far: order is checked */
+    uint64_t low;
+    uint32_t dest_num;
+    struct skew skew;
+    unsigned char id_key[16];
+    unsigned char identity[16];
+
+    struct map idems; /* not durable yet */
+    struct list spare_idems;
+    uint32_t *idem_hours; /* buckets that exist, ascending */
+    size_t n_idem_hours;
+
+    MDB_txn *read_txn; /* reset between reads */
+    bool is_reading;
+
+    bool is_dead; /* a commit failed */
+    bool is_closing;
+    bool index_ended;
+    void (*close_done)(void *ctx);
+    void *close_ctx;
+    struct store_stats stats;
+};
+
+/* ---- writer.c ---- */
+int writer_start(struct store *s, struct err_detail *err) LL_MUST_USE;
+void writer_stop(struct store *s); /* joins; the thread must be idle, ended or about to end */
+void writer_push(struct store *s, struct batch *b);
+/* The youngest queued batch, when more may be added to it, else NULL. */
+struct batch *writer_take_back(struct store *s);
+
+/* ---- wtxn.c ---- */
+int wtxn_begin(struct wtxn *t, const struct env *env) LL_MUST_USE; /* these return LMDB's codes */
+int wtxn_commit(struct wtxn *t) LL_MUST_USE;
+void wtxn_abort(struct wtxn *t);
+int wtxn_cursor(struct wtxn *t, enum journal_tree tree, MDB_cursor **out) LL_MUST_USE;
+int wtxn_apply(struct wtxn *t, const struct batch *b) LL_MUST_USE;
+
+/* ---- purge.c ---- */
+struct purge_job {
+    uint64_t cutoff_seq;  /* rows below are too old */
+    uint32_t cutoff_hour; /* idempotency buckets that ended before are too old */
+    uint64_t excess;      /* bytes to be freed by size */
+    uint64_t low;
+    size_t max_rows;
+    int64_t deadline_ns;
+    uint64_t n_events, n_attempts, n_rows, bytes; /* deleted */
+};
+int purge_slice(struct wtxn *t, struct purge *p, struct purge_job *job) LL_MUST_USE;
+
+/* ---- level.c ---- */
+enum store_level level_of(const struct store *s, uint64_t extra);
+uint64_t level_excess(const struct store *s); /* bytes above the mark HIGH */
+void level_look(struct store *s);             /* measures; any thread but the loop */
+
+/* ---- idem.c ---- */
+int idem_load(struct store *s) LL_MUST_USE; /* the buckets that exist */
+void idem_fini(struct store *s);
+void idem_done(struct store *s, struct batch *b); /* b is durable or given up */
+uint32_t idem_expired_hour(const struct store *s, int64_t wall_ms);
+
+/* ---- put.c ---- */
+struct batch *store_batch(struct store *s); /* the open batch, with its place in the order */
+
+/* ---- row.c ---- */
+/* The first `need` bytes (or more) of the record that begins with row `first`: in place, or put
+ * together in the arena. ERR_CORRUPT, ERR_TOO_BIG. */
+int row_join(MDB_txn *txn, const struct env *journal, uint64_t seq, struct str first, size_t need,
+             struct arena *a, struct str *out) LL_MUST_USE;
+/* Row as found in ev or at, to record. With head_only the event's data stays unread. */
+int row_event(MDB_txn *txn, const struct env *journal, uint64_t seq, struct str first,
+              bool head_only, struct arena *a, struct event_record *out) LL_MUST_USE;
+int row_attempt(MDB_txn *txn, const struct env *journal, uint64_t seq, struct str first,
+                struct arena *a, struct attempt_record *out) LL_MUST_USE;
+
+#endif

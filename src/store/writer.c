@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The writer thread: takes the oldest queued batch, applies it, deletes a slice of old rows,
+ * commits (LMDB's default mode: two flushes), and posts the batch back. Ends after a batch marked
+ * `last`, after a failed commit, or when told to stop.
+ *
+ * Spacing. A commit costs about the same whether it holds one event or fifty. When little happens
+ * the next one starts at once; above BUSY_RATE operations per second commits start at least
+ * max(1 ms, 3 x their own median duration) apart, and never more than commit_interval_us_max.
+ *
+ * A failed commit is final. What it left on disk is not known, and repeating an fsync that failed
+ * proves nothing: the process has to start again and look.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+
+#include "longline/log.h"
+
+#include "store_internal.h"
+
+#define NS_PER_US        1000
+#define NS_PER_MS        INT64_C(1000000)
+#define NS_PER_S         INT64_C(1000000000)
+#define BUSY_RATE        2000.0 /* operations per second */
+#define SPACING_MIN_US   1000.0
+#define SPACING_FLUSHES  3.0
+#define URGENT_BATCHES   2U /* queued full ones: no spacing */
+#define PURGE_MAX_ROWS   1000U
+#define PURGE_MAX_NS     (2 * NS_PER_MS)
+#define PURGE_EVERY_NS   (100 * NS_PER_MS)
+#define LOOK_EVERY_NS    (1 * NS_PER_S)
+#define LOOK_FULL_NS     (100 * NS_PER_MS)
+#define READERS_EVERY_NS (60 * NS_PER_S)
+#define DROP_AFTER_BYTES ((size_t)48 * 1024 * 1024)
+
+static int64_t mono_ns(void)
+{
+    return clock_mono_ns(clock_system());
+}
+
+static void wait_until(struct writer *w, int64_t until_ns)
+{
+    const struct timespec ts = {.tv_sec = until_ns / NS_PER_S, .tv_nsec = until_ns % NS_PER_S};
+    (void)pthread_cond_timedwait(&w->cv, &w->mu, &ts);
+}
+
+/* The next batch, or NULL when it is time to tidy up or to stop (*stop). */
+static struct batch *next_batch(struct writer *w, bool *stop)
+{
+    struct batch *b = NULL;
+
+    (void)pthread_mutex_lock(&w->mu);
+    for (;;) {
+        const int64_t now = mono_ns();
+        if (w->n_queued != 0 && (now >= w->next_ns || w->n_queued >= URGENT_BATCHES || w->stop)) {
+            b = LIST_ENTRY(list_pop_head(&w->queue), struct batch, node);
+            w->n_queued--;
+            break;
+        }
+        if (w->stop || (w->n_queued == 0 && now >= w->next_look_ns)) {
+            *stop = w->stop;
+            break;
+        }
+        w->is_waiting = w->n_queued == 0;
+        w->is_spacing = !w->is_waiting;
+        wait_until(w, w->is_waiting ? w->next_look_ns : w->next_ns);
+        w->is_waiting = false;
+        w->is_spacing = false;
+    }
+    (void)pthread_mutex_unlock(&w->mu);
+    return b;
+}
+
+void writer_push(struct store *s, struct batch *b)
+{
+    struct writer *w = &s->writer;
+    bool wake;
+
+    (void)pthread_mutex_lock(&w->mu);
+    list_push_tail(&w->queue, &b->node);
+    w->n_queued++;
+    wake = w->is_waiting || (w->is_spacing && (w->n_queued >= URGENT_BATCHES || b->last));
+    if (b->last) {
+        w->next_ns = 0;
+    }
+    if (wake) {
+        w->is_waiting = false;
+        (void)pthread_cond_signal(&w->cv);
+    }
+    (void)pthread_mutex_unlock(&w->mu);
+}
+
+struct batch *writer_take_back(struct store *s)
+{
+    struct writer *w = &s->writer;
+    struct batch *b = NULL;
+
+    (void)pthread_mutex_lock(&w->mu);
+    if (!list_empty(&w->queue)) {
+        b = LIST_ENTRY(w->queue.prev, struct batch, node);
+        if (batch_is_full(b)) {
+            b = NULL;
+        } else {
+            list_del(&b->node);
+            w->n_queued--;
+        }
+    }
+    (void)pthread_mutex_unlock(&w->mu);
+    return b;
+}
+
+/* ---- one commit ---- */
+
+static uint64_t cutoff_seq(const struct store *s, int64_t wall_ms)
+{
+    const int64_t oldest = wall_ms - atomic_load(&s->limits.retention_ms);
+    return oldest > 0 ? SEQ_FROM_MS(oldest) : 0;
+}
+
+static bool purge_is_due(struct store *s, int64_t now_ns)
+{
+    struct writer *w = &s->writer;
+    if (!w->purge.more && now_ns < w->next_purge_ns) {
+        return false;
+    }
+    w->next_purge_ns = now_ns + PURGE_EVERY_NS;
+    return true;
+}
+
+static int purge_in(struct store *s, struct wtxn *t, size_t n_arrived, struct purge_job *job)
+{
+    struct writer *w = &s->writer;
+    const int64_t wall_ms = atomic_load(&s->gauges.wall_ms);
+    const uint64_t excess = level_excess(s);
+    /* At least what arrived since the last slice, and a little more. */
+    const size_t wanted = 2 * n_arrived + 64;
+
+    *job = (struct purge_job){
+        .cutoff_seq = cutoff_seq(s, wall_ms),
+        .cutoff_hour = idem_expired_hour(s, wall_ms),
+        .excess = excess,
+        .low = w->low,
+        .max_rows =
+            excess != 0 || n_arrived == 0 || wanted > PURGE_MAX_ROWS ? PURGE_MAX_ROWS : wanted,
+        .deadline_ns = mono_ns() + PURGE_MAX_NS,
+    };
+    return purge_slice(t, &w->purge, job);
+}
+
+static bool is_made_to_fail(struct store *s)
+{
+    const int n = atomic_load(&s->gauges.fail_commit_in);
+    if (n > 0) {
+        atomic_store(&s->gauges.fail_commit_in, n - 1);
+    }
+    return n == 1;
+}
+
+/* b may be NULL: only purging. Returns LMDB's code. */
+static int commit(struct store *s, struct batch *b, struct purge_job *job)
+{
+    struct wtxn t;
+    MDB_stat retries;
+    int rc = wtxn_begin(&t, &s->journal);
+
+    if (rc != 0) {
+        return rc;
+    }
+    if (b != NULL) {
+        rc = wtxn_apply(&t, b);
+    }
+    if (rc == 0 && (b == NULL || purge_is_due(s, mono_ns()))) {
+        rc = purge_in(s, &t, b != NULL ? b->n_events + b->n_attempts : 0, job);
+    }
+    if (rc == 0 && b != NULL) {
+        rc = mdb_stat(t.txn, s->journal.dbi[TREE_RT], &retries);
+        b->result.n_retries = rc == 0 ? retries.ms_entries : 0;
+    }
+    if (rc == 0 && is_made_to_fail(s)) {
+        rc = EIO;
+    }
+    if (rc != 0 || (b == NULL && job->n_rows == 0)) {
+        wtxn_abort(&t);
+        return rc;
+    }
+    rc = wtxn_commit(&t);
+    if (rc == 0) {
+        atomic_fetch_add(&s->gauges.purged_events, job->n_events);
+        atomic_fetch_add(&s->gauges.purged_attempts, job->n_attempts);
+        atomic_fetch_sub(&s->gauges.since_scan, (int64_t)job->bytes);
+    }
+    return rc;
+}
+
+static void post(struct store *s, struct batch *b, int foreign)
+{
+    b->result.foreign = foreign;
+    b->result.rc = err_from_mdb(foreign);
+    b->msg.kind = MSG_BATCH;
+    mailbox_post(s->mailbox, &b->msg.node);
+}
+
+/* ---- pace ---- */
+
+static void note_pace(struct writer *w, size_t n_ops, int64_t start_ns, int64_t end_ns,
+                      int64_t max_us)
+{
+    const double us = (double)(end_ns - start_ns) / NS_PER_US;
+    const double gap_s = (double)(start_ns - w->last_start_ns + 1) / NS_PER_S;
+    double spacing = 0;
+
+    w->rate += ((double)n_ops / gap_s - w->rate) * (gap_s > 0.1 ? 1.0 : 0.1);
+    w->flush_us *= us > w->flush_us ? 1.05 : 0.95; /* settles where half are longer */
+    w->flush_us = w->flush_us < 10 ? 10 : w->flush_us;
+    if (w->rate > BUSY_RATE) {
+        spacing = w->flush_us * SPACING_FLUSHES;
+        spacing = spacing < SPACING_MIN_US ? SPACING_MIN_US : spacing;
+        spacing = spacing > (double)max_us ? (double)max_us : spacing;
+    }
+    w->last_start_ns = start_ns;
+    w->next_ns = start_ns + (int64_t)(spacing * NS_PER_US);
+}
+
+/* In a burst the index thread reads what was just written; the timer on the loop is too slow. */
+static void drop_cache_after(struct store *s, size_t bytes)
+{
+    struct writer *w = &s->writer;
+    w->since_drop += bytes;
+    if (w->since_drop >= DROP_AFTER_BYTES) {
+        w->since_drop = 0;
+        env_drop_cache(&s->journal);
+    }
+}
+
+/* Returns false when the thread has to end. */
+static bool do_batch(struct store *s, struct batch *b)
+{
+    struct writer *w = &s->writer;
+    struct purge_job job = {0};
+    const int64_t start_ns = mono_ns();
+    const size_t n_rows = b->n_events + b->n_attempts;
+    const size_t bytes = b->bytes;
+    const size_t n_ops = b->n_ops;
+    const uint64_t low = b->low;
+    const bool last = b->last;
+    const int rc = commit(s, b, &job);
+    const int64_t end_ns = mono_ns();
+
+    b->result.commit_us = (end_ns - start_ns) / NS_PER_US;
+    b->result.purged_events = job.n_events;
+    b->result.purged_attempts = job.n_attempts;
+    if (rc == 0) {
+        drop_cache_after(s, bytes);
+        atomic_fetch_add(&s->gauges.since_scan, (int64_t)bytes);
+        atomic_fetch_add(&s->gauges.rows_committed, n_rows);
+        w->low = low != 0 ? low : w->low;
+    }
+    (void)pthread_mutex_lock(&w->mu);
+    note_pace(w, n_ops, start_ns, end_ns, atomic_load(&s->limits.interval_us_max));
+    (void)pthread_mutex_unlock(&w->mu);
+    post(s, b, rc); /* b belongs to the loop from here on */
+    if (rc == 0 && n_rows != 0) {
+        index_notify(&s->index);
+    }
+    return rc == 0 && !last;
+}
+
+/* ---- between the batches ---- */
+
+static void look(struct store *s, int64_t now_ns)
+{
+    struct writer *w = &s->writer;
+    int dead = 0;
+
+    level_look(s);
+    if (now_ns >= w->next_readers_ns) {
+        (void)mdb_reader_check(s->journal.mdb, &dead);
+        w->next_readers_ns = now_ns + READERS_EVERY_NS;
+    }
+    (void)pthread_mutex_lock(&w->mu);
+    w->next_look_ns =
+        mono_ns() + (level_of(s, 0) >= STORE_LEVEL_HIGH ? LOOK_FULL_NS : LOOK_EVERY_NS);
+    (void)pthread_mutex_unlock(&w->mu);
+}
+
+static bool has_queued(struct writer *w)
+{
+    bool yes;
+    (void)pthread_mutex_lock(&w->mu);
+    yes = w->n_queued != 0 || w->stop;
+    (void)pthread_mutex_unlock(&w->mu);
+    return yes;
+}
+
+/* Purges while nothing else is to be done. A failure is reported like one of a batch. */
+static bool purge_idle(struct store *s)
+{
+    int rc;
+    do {
+        struct purge_job job = {0};
+        rc = commit(s, NULL, &job);
+    } while (rc == 0 && s->writer.purge.more && !has_queued(&s->writer));
+    if (rc != 0) {
+        post(s, batch_new(), rc);
+    }
+    return rc == 0;
+}
+
+static void *writer_main(void *arg)
+{
+    struct store *s = arg;
+    struct writer *w = &s->writer;
+    bool go_on = true;
+
+    LL_MAGIC_CHECK(s, STORE_MAGIC);
+    (void)prctl(PR_SET_NAME, "ll-writer", 0, 0, 0);
+    while (go_on) {
+        bool stop = false;
+        struct batch *b = next_batch(w, &stop);
+        int64_t now_ns;
+
+        if (b != NULL) {
+            go_on = do_batch(s, b);
+        } else if (stop) {
+            break;
+        } else {
+            go_on = purge_idle(s);
+        }
+        now_ns = mono_ns();
+        if (go_on && now_ns >= w->next_look_ns) {
+            look(s, now_ns);
+        }
+    }
+    return NULL;
+}
+
+int writer_start(struct store *s, struct err_detail *err)
+{
+    struct writer *w = &s->writer;
+    pthread_condattr_t attr;
+    int rc;
+
+    list_init(&w->queue);
+    w->low = s->low;
+    w->flush_us = SPACING_MIN_US / SPACING_FLUSHES;
+    (void)pthread_mutex_init(&w->mu, NULL);
+    (void)pthread_condattr_init(&attr);
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&w->cv, &attr);
+    (void)pthread_condattr_destroy(&attr);
+    rc = pthread_create(&w->thread, NULL, writer_main, s);
+    if (rc != 0) {
+        (void)pthread_cond_destroy(&w->cv);
+        (void)pthread_mutex_destroy(&w->mu);
+        return err_set(err, err_from_errno(rc), rc, "cannot start the writer thread");
+    }
+    w->running = true;
+    return 0;
+}
+
+void writer_stop(struct store *s)
+{
+    struct writer *w = &s->writer;
+    if (!w->running) {
+        return;
+    }
+    (void)pthread_mutex_lock(&w->mu);
+    w->stop = true;
+    (void)pthread_cond_signal(&w->cv);
+    (void)pthread_mutex_unlock(&w->mu);
+    (void)pthread_join(w->thread, NULL);
+    (void)pthread_cond_destroy(&w->cv);
+    (void)pthread_mutex_destroy(&w->mu);
+    w->running = false;
+}
