@@ -23,11 +23,6 @@
 
 struct http_server;
 
-/* The end-of-turn hook in which requests that waited behind another one on their connection are
- * started; on_request is never called from inside http_reply. It comes before those of turn.h, so
- * that what these requests ask for still goes with this turn's work. */
-#define HTTP_SERVER_HOOK_ORDER 5
-
 /* Section [server] of the configuration. */
 struct http_server_cfg {
     char *listen;
@@ -81,6 +76,7 @@ struct http_handler {
      * "100 Continue" is sent. */
     int (*on_head)(void *ctx, struct http_request *rq, int64_t *max_body,
                    struct http_reply *refusal);
+    /* Never called from inside http_reply. */
     void (*on_request)(void *ctx, struct http_request *rq);
     /* The server itself answers a malformed or oversize request: fills body and type for `status`
      * (text may live in the arena, which may be NULL). May be NULL. */

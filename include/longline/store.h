@@ -28,8 +28,6 @@
 
 struct store;
 
-#define STORE_HOOK_ORDER 500 /* of the end-of-turn hook that hands the batch to the writer */
-
 struct store_cfg { /* section [store] */
     char *data_dir;
     int64_t map_size;               /* virtual address space for the journal, bytes */

@@ -14,6 +14,7 @@
 
 #include "longline/log.h"
 #include "longline/mem.h"
+#include "longline/turn.h"
 
 #include "store_internal.h"
 
@@ -331,7 +332,7 @@ static struct store *create(struct loop *l, const struct store_options *o)
     list_init(&s->spare_idems);
     timer_init(&s->second, l, on_second, s);
     timer_init(&s->idle, l, on_idle, s);
-    s->hook = (struct loop_hook){.fn = on_turn_end, .ctx = s, .order = STORE_HOOK_ORDER};
+    s->hook = (struct loop_hook){.fn = on_turn_end, .ctx = s, .order = TURN_STORE};
     s->stats.commit_latency =
         (struct metric){.kind = METRIC_HISTOGRAM,
                         .name = "longline_store_commit_seconds",

@@ -100,6 +100,17 @@ static void conn_free(struct conn *c)
     server_check_done(s);
 }
 
+/* Brings the server's sum up to date with what is kept for this client. */
+static void count_held(struct conn *c)
+{
+    size_t n = 0;
+    if (c->state != CONN_CLOSING) {
+        n = stream_pending(c->stream) + (c->state == CONN_BODY ? c->parser.body.n : 0);
+    }
+    c->server->held += n - c->held; /* wraps to what is meant */
+    c->held = n;
+}
+
 /* The request that was admitted is answered or given up. */
 static void leave_active(struct conn *c)
 {
@@ -118,6 +129,7 @@ void conn_close(struct conn *c, bool graceful)
         leave_active(c);
     }
     set_state(c, CONN_CLOSING);
+    count_held(c);
     list_del(&c->write_node);
     list_del(&c->ready_node);
     if (graceful) {
@@ -135,6 +147,7 @@ bool conn_write(struct conn *c, const struct str *parts, size_t n_parts)
     if (stream_write(c->stream, parts, n_parts) != 0) {
         return false;
     }
+    count_held(c);
     pending = stream_pending(c->stream);
     if (pending == 0) {
         return true;
@@ -414,6 +427,7 @@ static void settle(struct conn *c)
         return;
     }
     note_partial(c);
+    count_held(c);
     if (c->in.n >= limit && !c->is_stopped) {
         c->is_stopped = true;
         stream_read_stop(c->stream);
@@ -484,6 +498,7 @@ static void on_drain(void *ctx)
 
     LL_MAGIC_CHECK(c, CONN_MAGIC);
     list_del(&c->write_node);
+    count_held(c);
     if (c->state == CONN_ENDING) {
         conn_close(c, true);
     } else if (c->state == CONN_FLUSH) {
@@ -613,6 +628,22 @@ void conn_check_output(struct conn *c)
         return;
     }
     c->write_pending = pending;
+    count_held(c);
     c->write_ms = loop_mono_ms(s->loop);
     list_push_tail(&s->writing, &c->write_node);
+}
+
+void conn_evict(struct conn *c)
+{
+    metric_inc(&c->server->metrics.timeouts, 1);
+    if (c->state != CONN_BODY) {
+        conn_close(c, false);
+        return;
+    }
+    fail(c, 503);
+    buf_reset(&c->parser.body);
+    buf_shrink(&c->parser.body, 0);
+    if (c->state != CONN_CLOSING) {
+        count_held(c);
+    }
 }

@@ -58,6 +58,7 @@ struct conn {
     int64_t check_ms;       /* last look at the body's rate */
     int64_t write_ms;       /* last progress of output */
     size_t write_pending;   /* then */
+    size_t held;            /* this connection's part of server.held */
 
     bool is_active;   /* counted in server.n_active */
     bool is_handling; /* the handler owes a reply */
@@ -87,6 +88,8 @@ void conn_close(struct conn *c, bool graceful);
 void conn_on_state_timeout(struct conn *c);
 void conn_check_body_rate(struct conn *c);
 void conn_check_output(struct conn *c);
+/* Cuts off a client that has not sent or not taken what it should have: memory is short. */
+void conn_evict(struct conn *c);
 
 /* reply.c: writes rp for c->rq; false when the stream broke. */
 bool conn_write_reply(struct conn *c, const struct http_reply *rp, bool close);

@@ -159,6 +159,13 @@ static int on_body(llhttp_t *ll, const char *at, size_t n)
     return 0;
 }
 
+/* A chunk that cannot fit is refused by its announcement, like a Content-Length. */
+static int on_chunk_header(llhttp_t *ll)
+{
+    struct parser *p = ll->data;
+    return ll->content_length <= p->max_body - p->body_seen ? 0 : refuse(p, 413);
+}
+
 static int on_extension(llhttp_t *ll, const char *at, size_t n)
 {
     struct parser *p = ll->data;
@@ -183,6 +190,7 @@ static const llhttp_settings_t settings = {
     .on_header_value = on_header_value,
     .on_headers_complete = on_headers_complete,
     .on_body = on_body,
+    .on_chunk_header = on_chunk_header,
     .on_chunk_extension_name = on_extension,
     .on_chunk_extension_value = on_extension,
     .on_message_complete = on_message_complete,

@@ -11,8 +11,33 @@
 #include "longline/check.h"
 #include "longline/log.h"
 #include "longline/mem.h"
+#include "longline/turn.h"
 
 #define OUT_MAX ((size_t)64 * 1024) /* head of a reply */
+
+/* Slow clients each keep to the timeouts and may still be too many together. Those go first that
+ * have had the longest time: an honest one is through within a moment. */
+static void limit_held(struct http_server *s)
+{
+    while (s->held > s->max_held) {
+        struct list *bodies = &s->by_state[CONN_BODY];
+        struct conn *reader = NULL;
+        struct conn *victim = NULL;
+        if (!list_empty(bodies)) {
+            victim = LIST_ENTRY(bodies->next, struct conn, state_node);
+        }
+        if (!list_empty(&s->writing)) {
+            reader = LIST_ENTRY(s->writing.next, struct conn, write_node);
+        }
+        if (reader != NULL && (victim == NULL || reader->write_ms < victim->since_ms)) {
+            victim = reader;
+        }
+        if (victim == NULL) {
+            return;
+        }
+        conn_evict(victim);
+    }
+}
 
 static void on_turn_end(void *ctx)
 {
@@ -29,6 +54,7 @@ static void on_turn_end(void *ctx)
         conn_resume(LIST_ENTRY(it, struct conn, ready_node));
         it = list_pop_head(&now);
     }
+    limit_held(s);
 }
 
 static void on_reap(void *ctx)
@@ -100,6 +126,7 @@ struct http_server *server_new(struct loop *l, const struct http_server_cfg *cfg
     s->magic = SERVER_MAGIC;
     s->loop = l;
     s->handler = *h;
+    s->max_held = SERVER_MAX_HELD;
     s->sweep_due_ms = TIME_NEVER;
     s->date_s = INT64_MIN;
     copy_cfg(s, cfg);
@@ -115,7 +142,7 @@ struct http_server *server_new(struct loop *l, const struct http_server_cfg *cfg
     buf_init(&s->out, OUT_MAX);
     timer_init(&s->sweep, l, server_on_sweep, s);
     timer_init(&s->reap, l, on_reap, s);
-    s->hook = (struct loop_hook){.fn = on_turn_end, .ctx = s, .order = HTTP_SERVER_HOOK_ORDER};
+    s->hook = (struct loop_hook){.fn = on_turn_end, .ctx = s, .order = TURN_REQUESTS};
     loop_hook_add(l, &s->hook);
     return s;
 }

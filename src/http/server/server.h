@@ -12,6 +12,8 @@
 
 /* Connections above max_connections that are told so; further ones wait in the kernel's queue. */
 #define SERVER_OVERFLOW ((size_t)32)
+/* Unfinished bodies and replies not taken yet, of all connections. */
+#define SERVER_MAX_HELD ((size_t)256 << 20)
 
 enum listener_state { LISTENER_NONE, LISTENER_OPEN, LISTENER_CLOSING };
 
@@ -39,6 +41,8 @@ struct http_server {
     struct list ready;                   /* input waits and no request is under way */
     size_t n_conns;
     size_t n_active; /* requests admitted and not answered */
+    size_t held;     /* bytes that wait for slow clients */
+    size_t max_held;
     struct map peers;
 
     struct timer sweep;
