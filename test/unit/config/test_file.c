@@ -60,7 +60,7 @@ static void test_values(void **state)
                                          "root_key=a;b#c \n"
                                          "keys =\n"
                                          "    one\n"
-                                         "\ttwo, three\n"
+                                         "\ttwo, three,\n"
                                          "# between\n"
                                          "    four\n"
                                          "[server]\n"

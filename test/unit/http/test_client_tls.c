@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The client over TLS, against net's own listener on the same loop. */
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,9 +15,8 @@
 #include "longline/listener.h"
 #include "longline/mem.h"
 #include "test_certs.h"
-#include "test_wait.h"
 
-#define WAIT_MS 20000
+#define WAIT_MS 20000 /* a turn takes 1 ms or longer */
 #define REPLY   "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 static struct test_certs certs;
@@ -39,6 +39,20 @@ struct world {
     uint16_t port;
     bool is_closed[3];
 };
+
+static void turn(struct world *w)
+{
+    (void)loop_turn(w->loop, false);
+    (void)poll(NULL, 0, 1);
+}
+
+static void wait_for(struct world *w, const bool *flag)
+{
+    for (int i = 0; i < WAIT_MS && !*flag; i++) {
+        turn(w);
+    }
+    assert_true(*flag);
+}
 
 /* The server: answers at the end of each body, which is "{}" in every request here. */
 
@@ -136,22 +150,21 @@ static void on_closed(void *ctx)
     *flag = true;
 }
 
-static bool no_conns(void *ctx)
-{
-    const struct world *w = ctx;
-    return list_empty(&w->conns);
-}
-
 static void close_world(struct world *w)
 {
     http_client_close(w->client, on_closed, &w->is_closed[0]);
-    assert_true(wait_flag(w->loop, &w->is_closed[0], WAIT_MS));
+    wait_for(w, &w->is_closed[0]);
     listener_close(w->listener, on_closed, &w->is_closed[1]);
-    assert_true(wait_flag(w->loop, &w->is_closed[1], WAIT_MS));
-    assert_true(wait_until(w->loop, no_conns, w, WAIT_MS));
+    wait_for(w, &w->is_closed[1]);
+    for (int i = 0; i < WAIT_MS && !list_empty(&w->conns); i++) {
+        turn(w);
+    }
+    assert_true(list_empty(&w->conns));
     dns_close(w->dns, on_closed, &w->is_closed[2]);
-    assert_true(wait_flag(w->loop, &w->is_closed[2], WAIT_MS));
-    wait_ms(w->loop, 20); /* canceled dials go on later turns */
+    wait_for(w, &w->is_closed[2]);
+    for (int i = 0; i < 20; i++) { /* canceled dials go on later turns */
+        turn(w);
+    }
     dialer_free(w->dialer);
     tls_client_free(w->tls);
     tls_server_free(w->tls_server);
@@ -191,7 +204,7 @@ static struct outcome post(struct world *w, const char *host)
         w->client,
         &(struct http_client_request){.method = HTTP_METHOD_POST, .url = &url, .body = STR("{}")},
         on_done, &o);
-    assert_true(wait_flag(w->loop, &o.is_done, WAIT_MS));
+    wait_for(w, &o.is_done);
     return o;
 }
 

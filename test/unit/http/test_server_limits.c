@@ -267,6 +267,63 @@ static void test_idle_memory(void **state)
     fx_close(&f);
 }
 
+/* Slow clients that keep to every timeout may still be too many: the oldest makes room. */
+static void test_held_bodies(void **state)
+{
+    static char piece[40000];
+    struct fx f;
+    struct fx_client c[3];
+    struct fx_client quick;
+    (void)state;
+    fx_open(&f, NULL);
+    f.server->max_held = 100000;
+    for (size_t i = 0; i < LL_COUNT(c); i++) {
+        fx_connect(&f, &c[i]);
+        fx_send(&f, &c[i], "POST /sync HTTP/1.1\r\n" FX_H "Content-Length: 50000\r\n\r\n");
+        fx_send_n(&f, &c[i], piece, sizeof(piece));
+        fx_advance(&f, 100);
+    }
+    assert_int_equal(fx_status(&c[0]), 503);
+    assert_true(fx_has(&c[0], "Retry-After: 1"));
+    assert_true(c[0].ended);
+    assert_int_equal(c[1].got.n + c[2].got.n, 0);
+    assert_int_equal(f.server->held, 80000);
+    fx_connect(&f, &quick);
+    fx_send(&f, &quick, "POST /sync HTTP/1.1\r\n" FX_H "Content-Length: 2\r\n\r\nhi");
+    assert_int_equal(fx_status(&quick), 200);
+    fx_send_n(&f, &c[1], piece, 10000);
+    assert_int_equal(fx_status(&c[1]), 200);
+    assert_int_equal(f.server->held, 40000);
+    for (size_t i = 0; i < LL_COUNT(c); i++) {
+        fx_disconnect(&f, &c[i]);
+    }
+    fx_disconnect(&f, &quick);
+    assert_int_equal(f.server->held, 0);
+    fx_close(&f);
+}
+
+static void test_held_replies(void **state)
+{
+    struct fx f;
+    struct fx_client c[3];
+    (void)state;
+    fx_open(&f, NULL);
+    f.server->max_held = 2 * FX_BIG + 1000;
+    for (size_t i = 0; i < LL_COUNT(c); i++) {
+        fx_connect(&f, &c[i]);
+        stream_read_stop(c[i].stream);
+        fx_send(&f, &c[i], "GET /big HTTP/1.1\r\n" FX_H "\r\n");
+        fx_advance(&f, 100);
+    }
+    assert_true(f.server->held > FX_BIG && f.server->held <= f.server->max_held);
+    assert_int_equal(f.server->n_conns, 2);
+    for (size_t i = 0; i < LL_COUNT(c); i++) {
+        fx_disconnect(&f, &c[i]);
+    }
+    assert_int_equal(f.server->held, 0);
+    fx_close(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -275,6 +332,7 @@ int main(void)
         cmocka_unit_test(test_idle_timeout),   cmocka_unit_test(test_no_timeout_while_handling),
         cmocka_unit_test(test_stalled_reader), cmocka_unit_test(test_overload),
         cmocka_unit_test(test_per_ip),         cmocka_unit_test(test_idle_memory),
+        cmocka_unit_test(test_held_bodies),    cmocka_unit_test(test_held_replies),
     };
     return cmocka_run_group_tests_name("http_server_limits", tests, NULL, NULL);
 }

@@ -296,6 +296,10 @@ static const struct {
      "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n"
      "14\r\n01234567890123456789\r\n1\r\nx\r\n0\r\n\r\n",
      413, NULL},
+    {"chunk announced over the limit",
+     "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n", 413, NULL},
+    {"second chunk announced over the limit",
+     "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n14\r\n", 413, NULL},
     {"chunks up to the limit",
      "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n"
      "13\r\n0123456789012345678\r\n1\r\nx\r\n0\r\n\r\n",

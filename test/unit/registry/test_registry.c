@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Creating, changing, deleting and reading back; what lies in the store. */
+#include "registry_fixture.h"
+
+#include <stdio.h>
+
+#include "longline/mem.h"
+
+static const struct destination *dest(struct rx *r, const char *tenant, const char *id)
+{
+    return registry_dest(r->registry, str_c(tenant), str_c(id));
+}
+
+static void test_tenants(void **state)
+{
+    struct rx *r = *state;
+    assert_true(rx_tenant(r, "acme", 1000));
+    assert_false(rx_tenant(r, "acme", 1000)); /* replaced */
+    assert_true(rx_tenant(r, "m\xc3\xbcller & co", 2000));
+    assert_int_equal(registry_n_tenants(r->registry), 2);
+    rx_reopen(r);
+    assert_int_equal(registry_n_tenants(r->registry), 2);
+    const struct tenant *t = registry_tenant(r->registry, STR("acme"));
+    assert_non_null(t);
+    assert_int_equal(t->created_ms, 1000);
+    assert_true(str_eq(kv_get(&t->metadata, STR("plan")), STR("free")));
+    assert_int_equal(registry_del_tenant(r->registry, STR("acme")), 0);
+    assert_int_equal(registry_del_tenant(r->registry, STR("acme")), ERR_NOT_FOUND);
+    assert_null(registry_tenant(r->registry, STR("acme")));
+    rx_reopen(r);
+    assert_int_equal(registry_n_tenants(r->registry), 1);
+    assert_null(registry_tenant(r->registry, STR("acme")));
+    assert_non_null(registry_tenant(r->registry, STR("m\xc3\xbcller & co")));
+}
+
+static void test_destination_round_trip(void **state)
+{
+    struct rx *r = *state;
+    rx_tenant(r, "acme", 1000);
+    const uint32_t num = rx_dest(r, "acme", "d1", "order.*", "{\"topic\":\"order.a\"}");
+    assert_int_equal(r->n_changed, 1);
+    assert_int_equal(r->changed[0], num);
+    rx_reopen(r);
+    const struct destination *d = dest(r, "acme", "d1");
+    assert_non_null(d);
+    assert_ptr_equal(d, registry_dest_by_num(r->registry, num));
+    assert_int_equal(d->num, num);
+    assert_true(str_eq(d->topics[0], STR("order.*")));
+    assert_true(str_eq(d->filter, STR("{\"topic\":\"order.a\"}")));
+    assert_true(str_eq(kv_get(&d->credentials, STR("secret")), STR("open-sesame")));
+    assert_true(str_eq(kv_get(&d->delivery_metadata, STR("token")), STR("very-private")));
+    struct destination changed = *d;
+    changed.disabled_ms = 5000;
+    assert_int_equal(registry_put_dest(r->registry, &changed), 0);
+    assert_int_equal(r->n_changed, 1);
+    rx_reopen(r);
+    assert_int_equal(dest(r, "acme", "d1")->disabled_ms, 5000);
+    assert_int_equal(registry_n_destinations(r->registry), 1);
+    assert_int_equal(registry_del_dest(r->registry, STR("acme"), STR("d1")), 0);
+    assert_int_equal(r->n_changed, 1);
+    assert_null(registry_dest_by_num(r->registry, num));
+    assert_int_equal(registry_del_dest(r->registry, STR("acme"), STR("d1")), ERR_NOT_FOUND);
+    rx_reopen(r);
+    assert_null(dest(r, "acme", "d1"));
+    assert_int_equal(registry_n_destinations(r->registry), 0);
+    assert_true(rx_dest(r, "acme", "d1", "*", "") > num); /* numbers are never used again */
+}
+
+static void test_refusals(void **state)
+{
+    struct rx *r = *state;
+    struct arena *a = &r->fx->arena;
+    char long_id[600];
+    memset(long_id, 'x', sizeof(long_id));
+    long_id[sizeof(long_id) - 1] = '\0';
+    assert_int_equal(registry_add_dest(r->registry, rx_draft("acme", "d", "*", ""), a),
+                     ERR_NOT_FOUND);
+    rx_tenant(r, "acme", 1000);
+    (void)rx_dest(r, "acme", "d", "*", "");
+    assert_int_equal(registry_add_dest(r->registry, rx_draft("acme", "d", "*", ""), a), ERR_EXISTS);
+    assert_int_equal(registry_add_dest(r->registry, rx_draft("acme", long_id, "*", ""), a),
+                     ERR_TOO_BIG);
+    assert_int_equal(registry_put_dest(r->registry, rx_draft("acme", "e", "*", "")), ERR_NOT_FOUND);
+    registry_set_limit(r->registry, 2);
+    (void)rx_dest(r, "acme", "d2", "*", "");
+    assert_int_equal(registry_add_dest(r->registry, rx_draft("acme", "d3", "*", ""), a), ERR_LIMIT);
+    rx_tenant(r, "other", 1000);
+    (void)rx_dest(r, "other", "d", "*", ""); /* the id and the limit belong to a tenant */
+    assert_int_equal(registry_del_dest(r->registry, STR("acme"), STR("d")), 0);
+    (void)rx_dest(r, "acme", "d3", "*", "");
+    assert_int_equal(registry_n_destinations(r->registry), 3);
+    assert_int_equal(r->n_changed, 5);
+}
+
+static void test_ids_are_made(void **state)
+{
+    struct rx *r = *state;
+    rx_tenant(r, "acme", 1000);
+    struct destination *d = rx_draft("acme", "", "*", "");
+    assert_int_equal(registry_add_dest(r->registry, d, &r->fx->arena), 0);
+    assert_int_equal(d->id.n, 36);
+    assert_non_null(registry_dest(r->registry, STR("acme"), d->id));
+}
+
+/* Ids that would run into each other if the key were only their concatenation. */
+static void test_keys_do_not_collide(void **state)
+{
+    struct rx *r = *state;
+    rx_tenant(r, "a", 1000);
+    rx_tenant(r, "ab", 1000);
+    const uint32_t one = rx_dest(r, "a", "bc", "*", "");
+    const uint32_t two = rx_dest(r, "ab", "c", "*", "");
+    rx_reopen(r);
+    assert_int_equal(dest(r, "a", "bc")->num, one);
+    assert_int_equal(dest(r, "ab", "c")->num, two);
+    assert_null(dest(r, "a", "c"));
+    assert_null(registry_dest(r->registry, STR("a"), STR("bc\0x")));
+    assert_null(registry_dest(r->registry, STR("a\0bc"), STR("")));
+}
+
+static void test_tenant_goes_with_its_destinations(void **state)
+{
+    struct rx *r = *state;
+    rx_tenant(r, "acme", 1000);
+    rx_tenant(r, "other", 1000);
+    const uint32_t a = rx_dest(r, "acme", "d1", "*", "{\"topic\":\"x\"}");
+    const uint32_t b = rx_dest(r, "acme", "d2", "*", "");
+    const uint32_t c = rx_dest(r, "other", "d1", "*", "");
+    r->n_changed = 0;
+    assert_int_equal(registry_del_tenant(r->registry, STR("acme")), 0);
+    assert_int_equal(r->n_changed, 2);
+    assert_int_equal(r->changed[0] + r->changed[1], a + b);
+    assert_int_equal(registry_n_destinations(r->registry), 1);
+    rx_reopen(r);
+    assert_int_equal(registry_n_tenants(r->registry), 1);
+    assert_int_equal(registry_n_destinations(r->registry), 1);
+    assert_non_null(registry_dest_by_num(r->registry, c));
+    assert_true(rx_tenant(r, "acme", 9000)); /* made again: the old ones do not come back */
+    assert_int_equal(registry_tenant_n_destinations(r->registry, STR("acme")), 0);
+}
+
+struct seen {
+    size_t n;
+    char key[64];
+    size_t key_n;
+    char value[4096];
+};
+
+static int on_object(void *ctx, struct str key, struct str value)
+{
+    struct seen *s = ctx;
+    s->n++;
+    s->key_n = key.n;
+    memcpy(s->key, key.p, key.n);
+    (void)snprintf(s->value, sizeof(s->value), STR_FMT, STR_ARG(value));
+    return 0;
+}
+
+static void test_credentials_are_sealed(void **state)
+{
+    struct rx *r = *state;
+    struct seen s = {0};
+    rx_tenant(r, "acme", 1000);
+    (void)rx_dest(r, "acme", "d1", "*", "");
+    fx_commit(r->fx);
+    assert_int_equal(store_each_object(r->fx->store, STORE_DESTINATION, on_object, &s), 0);
+    assert_int_equal(s.n, 1);
+    assert_int_equal(s.key_n, 7);
+    assert_memory_equal(s.key, "acme\0d1", 7);
+    assert_non_null(strstr(s.value, "https://example.com/"));
+    assert_null(strstr(s.value, "open-sesame"));
+    assert_null(strstr(s.value, "very-private"));
+    assert_null(strstr(s.value, "secret"));
+}
+
+/* A record that is moved to another destination's key cannot be opened there. */
+static void test_sealed_text_cannot_be_moved(void **state)
+{
+    struct rx *r = *state;
+    struct seen s = {0};
+    struct err_detail err = {0};
+    rx_tenant(r, "acme", 1000);
+    rx_tenant(r, "evil", 1000);
+    (void)rx_dest(r, "acme", "d1", "*", "");
+    fx_commit(r->fx);
+    assert_int_equal(store_each_object(r->fx->store, STORE_DESTINATION, on_object, &s), 0);
+    assert_int_equal(
+        store_put_object(r->fx->store, STORE_DESTINATION, STR("evil\0d1"), str_c(s.value)), 0);
+    fx_commit(r->fx);
+    rx_close(r);
+    assert_int_equal(rx_try_open(r, &err), ERR_CORRUPT);
+    assert_string_equal(err.msg,
+                        "a stored destination of tenant \"evil\" cannot be read: data is corrupt");
+}
+
+static void test_wrong_key(void **state)
+{
+    struct rx *r = *state;
+    struct err_detail err = {0};
+    rx_tenant(r, "acme", 1000);
+    (void)rx_dest(r, "acme", "d1", "*", "");
+    fx_commit(r->fx);
+    rx_close(r);
+    r->key = KEY_B;
+    assert_int_equal(rx_try_open(r, &err), ERR_NOT_FOUND);
+    assert_string_equal(err.msg, "a stored destination of tenant \"acme\" cannot be read: its "
+                                 "credentials were sealed with another key (secrets.key)");
+    r->old_key = KEY_A;
+    rx_open(r);
+    assert_true(
+        str_eq(kv_get(&dest(r, "acme", "d1")->credentials, STR("secret")), STR("open-sesame")));
+    /* Written again it is sealed with the new key. */
+    assert_int_equal(registry_put_dest(r->registry, dest(r, "acme", "d1")), 0);
+    fx_commit(r->fx);
+    rx_close(r);
+    r->old_key = NULL;
+    rx_open(r);
+    assert_non_null(dest(r, "acme", "d1"));
+}
+
+static void test_damaged_objects(void **state)
+{
+    struct rx *r = *state;
+    struct err_detail err = {0};
+    rx_tenant(r, "acme", 1000);
+    assert_int_equal(store_put_object(r->fx->store, STORE_TENANT, STR("bad"), STR("{")), 0);
+    fx_commit(r->fx);
+    rx_close(r);
+    assert_int_not_equal(rx_try_open(r, &err), 0);
+    assert_string_equal(err.msg, "the stored tenant \"bad\" cannot be read");
+}
+
+/* A full store refuses new objects and changes, and still lets go of old ones. */
+static void test_full_store(void **state)
+{
+    struct rx *r = *state;
+    bool created = false;
+    rx_tenant(r, "acme", 1000);
+    (void)rx_dest(r, "acme", "d1", "*", "");
+    fx_commit(r->fx);
+    struct store_cfg tiny = r->fx->cfg;
+    tiny.max_size = 4096;
+    store_reload(r->fx->store, &tiny);
+    fx_commit(r->fx);
+    const struct tenant t = {.id = STR("t2")};
+    assert_int_equal(registry_put_tenant(r->registry, &t, &created), ERR_FULL);
+    assert_null(registry_tenant(r->registry, STR("t2")));
+    assert_int_equal(registry_add_dest(r->registry, rx_draft("acme", "d2", "*", ""), &r->fx->arena),
+                     ERR_FULL);
+    struct destination d = *dest(r, "acme", "d1");
+    d.disabled_ms = 1;
+    assert_int_equal(registry_put_dest(r->registry, &d), ERR_FULL);
+    assert_int_equal(dest(r, "acme", "d1")->disabled_ms, 0); /* memory agrees with the store */
+    assert_int_equal(registry_del_dest(r->registry, STR("acme"), STR("d1")), 0);
+    assert_int_equal(registry_del_tenant(r->registry, STR("acme")), 0);
+    rx_reopen(r);
+    assert_int_equal(registry_n_tenants(r->registry), 0);
+}
+
+static void test_too_big(void **state)
+{
+    struct rx *r = *state;
+    const size_t n = 2u << 20;
+    char *big = mem_alloc(n);
+    memset(big, 'x', n);
+    rx_tenant(r, "acme", 1000);
+    struct destination *d = rx_draft("acme", "d1", "*", "");
+    d->credentials.v[0].value = str_of(big, n);
+    assert_int_equal(registry_add_dest(r->registry, d, &r->fx->arena), ERR_TOO_BIG);
+    d = rx_draft("acme", "d1", "*", "");
+    d->config.v[0].value = str_of(big, n);
+    assert_int_equal(registry_add_dest(r->registry, d, &r->fx->arena), ERR_TOO_BIG);
+    struct kv metadata = {STR("a"), str_of(big, n)};
+    const struct tenant t = {.id = STR("acme"), .metadata = {1, &metadata}};
+    bool created = false;
+    assert_int_equal(registry_put_tenant(r->registry, &t, &created), ERR_TOO_BIG);
+    mem_free(big);
+    assert_int_equal(registry_n_destinations(r->registry), 0);
+    rx_reopen(r);
+    assert_int_equal(registry_tenant(r->registry, STR("acme"))->metadata.v[0].value.n, 4);
+}
+
+#define WITH_RX(test) cmocka_unit_test_setup_teardown(test, rx_setup, rx_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_RX(test_tenants),
+        WITH_RX(test_destination_round_trip),
+        WITH_RX(test_refusals),
+        WITH_RX(test_ids_are_made),
+        WITH_RX(test_keys_do_not_collide),
+        WITH_RX(test_tenant_goes_with_its_destinations),
+        WITH_RX(test_credentials_are_sealed),
+        WITH_RX(test_sealed_text_cannot_be_moved),
+        WITH_RX(test_wrong_key),
+        WITH_RX(test_damaged_objects),
+        WITH_RX(test_full_store),
+        WITH_RX(test_too_big),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
