@@ -40,6 +40,7 @@ struct deliver_cfg { /* section [delivery] */
     bool retry_gone;                /* 410 Gone is retried like any failure */
     int64_t max_pending;            /* deliveries; publishes are refused above */
     int64_t fresh_memory;           /* bytes of new events kept in memory until sent */
+    int64_t inflight_memory;        /* bytes of events in attempts under way */
 };
 extern const struct cfg_key deliver_cfg_keys[];
 extern const size_t deliver_cfg_n_keys;
@@ -72,7 +73,7 @@ struct deliver_metrics {
     struct metric inflight;
     struct metric open_breakers;
     struct metric oldest_pending_s; /* age of the oldest undelivered event, seconds */
-    struct metric duration;          /* histogram of attempts */
+    struct metric duration;         /* histogram of attempts */
 };
 
 void deliver_open(struct deliver **out, const struct deliver_options *o);

@@ -24,11 +24,11 @@ struct dest_env {
     const struct egress_policy *policy; /* for checks at registration; may change on reload */
 };
 
-struct webhook_cfg { /* section [webhook] */
-    int mode;                /* enum webhook_mode */
-    char *header_prefix;     /* "" in the file: the mode's default, x-outpost- or webhook- */
+struct webhook_cfg {     /* section [webhook] */
+    int mode;            /* enum webhook_mode */
+    char *header_prefix; /* "" in the file: the mode's default, x-outpost- or webhook- */
     char *user_agent;
-    bool success_below_400;  /* reference behaviour; default: 2xx only */
+    bool success_below_400;    /* reference behaviour; default: 2xx only */
     int64_t secret_overlap_ms; /* how long the previous secret stays valid after a rotation */
     int64_t max_custom_headers;
 };
@@ -48,17 +48,17 @@ struct dest_endpoint { /* compiled destination, driver-specific; embedded first 
 
 struct dest_outcome {
     bool success;
-    int32_t http_status;     /* 0: none */
-    struct str code;         /* "200", "timeout" …; valid during the call, like all here */
-    struct str error;        /* a sentence; empty on success */
-    struct str response;     /* first bytes of the response body */
+    int32_t http_status; /* 0: none */
+    struct str code;     /* "200", "timeout" …; valid during the call, like all here */
+    struct str error;    /* a sentence; empty on success */
+    struct str response; /* first bytes of the response body */
     bool response_truncated;
-    bool canceled;           /* shutting down: no attempt was made, nothing to record */
-    bool overload;           /* 429, 502, 503, 504 or timeout: send less */
-    bool unreachable;        /* no answer at all (DNS, connect, TLS, timeout): counts for the breaker*/
-    bool blocked;            /* refused by the egress policy: no use to retry soon */
-    int64_t retry_after_ms;  /* from Retry-After; -1: none */
-    bool gone;               /* 410 */
+    bool canceled;    /* shutting down: no attempt was made, nothing to record */
+    bool overload;    /* 429, 502, 503, 504 or timeout: send less */
+    bool unreachable; /* no answer at all (DNS, connect, TLS, timeout): counts for the breaker*/
+    bool blocked;     /* refused by the egress policy: the operator is told */
+    int64_t retry_after_ms; /* from Retry-After; -1: none */
+    bool gone;              /* 410 */
     int32_t duration_us;
 };
 typedef void (*dest_done_fn)(void *ctx, const struct dest_outcome *o);

@@ -30,14 +30,15 @@ struct publish_options {
 };
 
 struct publish_metrics {
-    struct metric accepted;   /* events that became durable */
+    struct metric accepted; /* events that became durable */
     struct metric duplicates;
-    struct metric refused;    /* invalid, full or busy */
-    struct metric latency;    /* histogram: publish_start to done */
+    struct metric refused; /* invalid, full or busy */
+    struct metric latency; /* histogram: publish_start to done */
 };
 
 void publish_open(struct publish **out, const struct publish_options *o);
 struct publish_metrics *publish_get_metrics(struct publish *p);
+void publish_set_max_event(struct publish *p, size_t max_event); /* after a reload */
 /* No publish may be under way. */
 void publish_free(struct publish *p);
 

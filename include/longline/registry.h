@@ -29,8 +29,8 @@ struct registry_options {
 };
 
 /* Loads everything from the store. */
-int registry_open(struct registry **out, const struct registry_options *o, struct err_detail *err)
-    LL_MUST_USE;
+int registry_open(struct registry **out, const struct registry_options *o,
+                  struct err_detail *err) LL_MUST_USE;
 void registry_set_hook(struct registry *r, void (*on_dest_changed)(void *ctx, uint32_t num),
                        void *ctx);
 void registry_set_limit(struct registry *r, size_t max_destinations_per_tenant);

@@ -11,6 +11,7 @@
 
 #include "longline/api.h"
 #include "longline/json.h"
+#include "longline/stream.h"
 #include "query.h"
 #include "rate.h"
 #include "route.h"
@@ -18,8 +19,8 @@
 #define API_MAGIC      0x41504921U /* "API!" */
 #define CALL_MAGIC     0x43414c4cU /* "CALL" */
 
-/* Largest reply; lists stop early at LIST_MAX_BYTES of records, escaping may multiply that. */
-#define REPLY_MAX      ((size_t)64 << 20)
+/* Largest reply: what a stream takes at once. Lists stop early at LIST_MAX_BYTES. */
+#define REPLY_MAX      ((size_t)STREAM_MAX_PENDING - ((size_t)64 << 10))
 /* Records of one page, and the memory for reading them besides the largest single one. */
 #define LIST_MAX_BYTES ((size_t)4 << 20)
 #define LIST_ARENA     ((size_t)16 << 20)

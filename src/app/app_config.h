@@ -60,8 +60,8 @@ struct config {
 extern const struct cfg_schema app_schema;
 void app_config_setup(void);
 
-/* Builds the policy from the section; *out owns its lists: egress_policy_fini. own: listen addresses
- * (copied). ERR_INVALID with the bad entry. */
+/* Builds the policy from the section; *out owns its lists: egress_policy_fini. own: listen
+ * addresses (copied). ERR_INVALID with the bad entry. */
 int egress_policy_init(struct egress_policy *out, const struct egress_cfg *cfg,
                        const union addr *own, size_t n_own, struct err_detail *err) LL_MUST_USE;
 void egress_policy_fini(struct egress_policy *p);

@@ -186,6 +186,11 @@ static int take_option(struct cli *out, char letter, int argc, char **argv, int 
     return set_value(out, name, argv[*i], err);
 }
 
+static bool asks_for_help(const char *arg)
+{
+    return str_eq(str_c(arg), STR("--help")) || str_eq(str_c(arg), STR("-h"));
+}
+
 int cli_parse(struct cli *out, int argc, char **argv, struct err_detail *err)
 {
     *out = (struct cli){.command = "help"};
@@ -193,7 +198,7 @@ int cli_parse(struct cli *out, int argc, char **argv, struct err_detail *err)
         return 0;
     }
     const char *first = argv[1];
-    if (str_eq(str_c(first), STR("--help")) || str_eq(str_c(first), STR("-h"))) {
+    if (asks_for_help(first)) {
         return 0;
     }
     if (str_eq(str_c(first), STR("--version"))) {
@@ -206,6 +211,10 @@ int cli_parse(struct cli *out, int argc, char **argv, struct err_detail *err)
     }
     out->command = c->name;
     for (int i = 2; i < argc; i++) {
+        if (asks_for_help(argv[i])) {
+            out->command = "help";
+            return 0;
+        }
         if (argv[i][0] == '-') {
             const int rc = take_option(out, c->letter, argc, argv, &i, err);
             if (rc != 0) {

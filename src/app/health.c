@@ -17,9 +17,12 @@ struct probe {
     int status;
 };
 
+/* The handshake workers hold a handle of the loop: they go before it runs out of the rest. */
 static void on_dns_closed(void *ctx)
 {
     struct probe *p = ctx;
+    dialer_free(p->dialer);
+    tls_client_free(p->tls);
     loop_close_handles(p->loop);
 }
 
@@ -113,10 +116,6 @@ int health_run(const struct cli *cli)
     const struct http_client_request rq = {.method = HTTP_METHOD_GET, .url = &url};
     (void)http_exchange_start(p.client, &rq, on_answer, &p);
     (void)loop_run(p.loop);
-    dialer_free(p.dialer);
-    if (p.tls != NULL) {
-        tls_client_free(p.tls);
-    }
     loop_free(p.loop);
     return p.status;
 }

@@ -12,7 +12,7 @@
 
 void notify_send(const char *state)
 {
-    const char *path = getenv("NOTIFY_SOCKET");
+    const char *path = getenv("NOTIFY_SOCKET"); /* NOLINT(concurrency-mt-unsafe): never set */
     struct sockaddr_un sa = {.sun_family = AF_UNIX};
     if (path == NULL || (path[0] != '/' && path[0] != '@')) {
         return;
@@ -37,7 +37,7 @@ void notify_send(const char *state)
 int64_t notify_watchdog_ms(void)
 {
     uint64_t usec = 0;
-    const char *text = getenv("WATCHDOG_USEC");
+    const char *text = getenv("WATCHDOG_USEC"); /* NOLINT(concurrency-mt-unsafe): never set */
     if (text == NULL || str_to_u64(str_c(text), &usec) != 0 || usec > UINT64_C(3600000000)) {
         return 0;
     }

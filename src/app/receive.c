@@ -11,7 +11,7 @@
 #include "longline/mem.h"
 #include "longline/sign.h"
 
-#define MAX_BODY (16u << 20)
+#define MAX_BODY ((size_t)16 << 20)
 
 struct receiver {
     const struct cli *cli;
@@ -76,7 +76,7 @@ static enum verdict verify(const struct receiver *r, const struct http_request *
 static void print_json(const struct http_request *rq, const char *verdict, const char *scheme)
 {
     struct buf text;
-    buf_init(&text, MAX_BODY * 2);
+    buf_init(&text, MAX_BODY * 7); /* each byte may take six */
     struct jw w;
     jw_init(&w, &text);
     jw_obj(&w);

@@ -36,7 +36,6 @@ static void apply(struct server *s, struct config *fresh)
     api_reload(s->api, &fresh->api);
     api_set_http(s->api, &fresh->server);
     publish_set_max_event(s->publish, server_max_event(fresh));
-    api_set_http(s->api, &fresh->server);
     s->topics = *api_topic_rules(s->api);
     s->dest_env.webhook = &fresh->webhook;
     struct config *old = s->config;

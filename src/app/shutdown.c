@@ -4,7 +4,8 @@
  * reverse order. Each close reports back before the next one starts; the store is last, so that
  * everything recorded on the way is on disk.
  *
- *   drain -> http server -> deliver -> http client -> dns -> tls -> store -> the loop has nothing left
+ *   drain -> http server -> deliver -> http client -> dns -> tls -> store -> the loop has
+ *   nothing left
  */
 #include <unistd.h>
 

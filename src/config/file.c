@@ -110,6 +110,16 @@ static bool was_seen(struct reader *r, const struct cfg_ref *ref)
     return false;
 }
 
+/* A list that goes on in the next line may end this one in a comma. */
+static struct str list_line(struct str s)
+{
+    s = str_trim(s);
+    if (s.n > 1 && s.p[s.n - 1] == ',') {
+        s.n--;
+    }
+    return s;
+}
+
 static int take(struct reader *r, const char *section, const char *name, const char *value)
 {
     struct cfg_ref ref;
@@ -118,7 +128,7 @@ static int take(struct reader *r, const char *section, const char *name, const c
     }
     if (r->is_indented && r->last.key == ref.key && r->last.sec == ref.sec) {
         if (ref.key->kind == CFG_LIST) {
-            return cfg_list_extend(r->cfg, ref, str_c(value), r->err);
+            return cfg_list_extend(r->cfg, ref, list_line(str_c(value)), r->err);
         }
         return err_set(r->err, ERR_SYNTAX, 0, "an indented line cannot continue %s.%s",
                        ref.sec->name, ref.key->name);
@@ -127,7 +137,8 @@ static int take(struct reader *r, const char *section, const char *name, const c
     if (was_seen(r, &ref)) {
         return err_set(r->err, ERR_EXISTS, 0, "%s.%s is set twice", ref.sec->name, ref.key->name);
     }
-    return cfg_set(r->cfg, ref, str_c(value), r->err);
+    return cfg_set(r->cfg, ref,
+                   ref.key->kind == CFG_LIST ? list_line(str_c(value)) : str_c(value), r->err);
 }
 
 /* inih's sense: non-zero is success. */

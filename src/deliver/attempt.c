@@ -14,7 +14,7 @@
 #include "longline/mem.h"
 
 #define ATTEMPT_MAGIC     0xa77e3970u
-#define ATTEMPT_ARENA_MAX (256u * 1024)
+#define ATTEMPT_ARENA_MAX ((size_t)256 * 1024)
 #define MAX_SPARE         1024
 #define EVENT_MAX         (64u << 20)
 
@@ -109,8 +109,12 @@ static int load_event(struct attempt *a)
             return rc;
         }
     }
-    return event_decode(&a->event, a->work->event_seq, str_of((const char *)a->blob->p, a->blob->n),
-                        &a->arena);
+    const int rc = event_decode(&a->event, a->work->event_seq,
+                                str_of((const char *)a->blob->p, a->blob->n), &a->arena);
+    if (rc == 0) { /* that of a recovered work was not known */
+        sched_set_cost(a->d->sched, a->work, deliver_cost(a->event.data.n));
+    }
+    return rc;
 }
 
 /* The work is over: no retry record, no place in the window. */
@@ -201,6 +205,13 @@ static void record(struct attempt *a, const struct dest_outcome *o, const struct
     metric_observe_us(&d->metrics.duration, o->duration_us);
 }
 
+/* Nothing but a change of the policy or of the destination helps: said where an operator looks. */
+static void warn_blocked(const struct destination *dest, const struct dest_outcome *o)
+{
+    log_warn("delivery.blocked", LOG_STR("tenant", dest->tenant_id),
+             LOG_STR("destination", dest->id), LOG_STR("why", o->error));
+}
+
 static void disable_if_hopeless(struct deliver *d, const struct sched_dest *sd,
                                 const struct destination *dest)
 {
@@ -238,6 +249,9 @@ static void finish(struct attempt *a, const struct dest_outcome *o)
         plan_next(d, w, a->number + 1, delay);
     }
     struct sched_dest *sd = sched_dest_find(d->sched, num);
+    if (dest != NULL && o->blocked) {
+        warn_blocked(dest, o);
+    }
     if (sd != NULL && dest != NULL && !o->success) {
         disable_if_hopeless(d, sd, dest);
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The delivery engine: the edge around the pure scheduler. At the end of each turn it starts what may
- * start, within a budget; a timer wakes the loop when the scheduler's next work is due.
+ * The delivery engine: the edge around the pure scheduler. At the end of each turn it starts
+ * what may start, within a budget; a timer wakes the loop when the scheduler's next work is due.
  */
 #include "deliver_internal.h"
 
@@ -160,7 +160,7 @@ int deliver_admit(const struct deliver *d, size_t n)
     return st.n_works + n > (size_t)d->cfg.max_pending ? ERR_BUSY : 0;
 }
 
-static uint16_t cost_of(size_t bytes)
+uint16_t deliver_cost(size_t bytes)
 {
     const size_t kib = (bytes + 1023) / 1024;
     return kib == 0 ? 1 : (uint16_t)(kib < UINT16_MAX ? kib : UINT16_MAX);
@@ -181,13 +181,15 @@ static void queue_event(struct deliver *d, const struct event_record *e, struct 
         if (sd == NULL) {
             sd = deliver_dest_state(d, nums[i], d->source.find(d->source.ctx, nums[i]));
         }
-        if (encoded == NULL && sched_find(d->sched, e->seq, nums[i]) != NULL) {
-            window_release(&d->window, fresh); /* recovered: it has a retry record */
+        if (sched_find(d->sched, e->seq, nums[i]) != NULL) {
+            /* It has a retry record: recovered, or a manual retry was asked for when the event was
+             * durable but this thread had not been told. */
+            window_release(&d->window, fresh);
             continue;
         }
         struct work *w = sched_add(d->sched, sd, e->seq, 1, now, now);
         w->fresh = fresh;
-        w->cost = cost_of(e->data.n);
+        w->cost = deliver_cost(e->data.n);
     }
 }
 

@@ -148,6 +148,14 @@ const struct cfg_key deliver_cfg_keys[] = {
      .min = 0,
      .max = INT64_C(1) << 40,
      .help = "New events kept in memory until sent; beyond it they are read back from the store."},
+    {.name = "inflight_memory",
+     .kind = CFG_SIZE,
+     .flags = CFG_RELOAD,
+     .offset = AT(int64_t, inflight_memory),
+     .def = "64MiB",
+     .min = 65536,
+     .max = INT64_C(1) << 40,
+     .help = "Events in attempts under way, in all; others wait. A tenant gets a quarter."},
 };
 const size_t deliver_cfg_n_keys = LL_COUNT(deliver_cfg_keys);
 
@@ -193,6 +201,8 @@ void deliver_sched_cfg(struct sched_cfg *out, const struct deliver_cfg *cfg)
         .max_inflight_per_host = (uint32_t)cfg->max_inflight_per_host,
         .max_inflight_per_dest = (uint32_t)cfg->max_inflight_per_destination,
         .initial_inflight_per_dest = (uint32_t)cfg->initial_inflight,
+        .max_inflight_kib = (uint64_t)cfg->inflight_memory / 1024,
+        .max_inflight_kib_per_tenant = (uint64_t)cfg->inflight_memory / 1024 / 4,
         .breaker_failures = (uint32_t)cfg->breaker_failures,
         .breaker_open_ms = cfg->breaker_open_ms,
         .breaker_max_ms = cfg->breaker_max_ms,

@@ -9,7 +9,8 @@
 #include "sched.h"
 #include "window.h"
 
-/* A compiled endpoint, shared by the attempts that use it; replaced when the destination changes. */
+/* A compiled endpoint, shared by the attempts that use it; replaced when the destination
+ * changes. */
 struct endpoint {
     struct dest_endpoint *ep;
     uint32_t refs;
@@ -69,6 +70,8 @@ void deliver_endpoint_drop(struct sched_dest *sd);
  * record already are passed over. */
 void deliver_event_missing(struct deliver *d, const struct event_record *e);
 
+/* What an event of that size counts in the scheduler: KiB. */
+uint16_t deliver_cost(size_t bytes);
 /* Starts the attempt of a work that sched_next gave. */
 void deliver_start(struct deliver *d, struct work *w);
 /* Gives the work back as pending; nothing is recorded. */

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What deliver keeps for a destination beside the scheduler's state: its compiled endpoint, made when
- * first needed and shared by the attempts that use it.
+ * What deliver keeps for a destination beside the scheduler's state: its compiled endpoint,
+ * made when first needed and shared by the attempts that use it.
  */
 #include "deliver_internal.h"
 
 #include "longline/hash.h"
 #include "longline/mem.h"
 
-/* Destinations on one scheme, host and port share a cap: all up to the third slash of the target. */
+/* Destinations on one scheme, host and port share a cap: all up to the third slash of the
+ * target. */
 static uint64_t host_key(const struct destination *dest)
 {
     const struct dest_driver *driver = dest_find(dest->type);

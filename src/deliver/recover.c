@@ -4,7 +4,8 @@
  *
  *   retry records                      pending, with number and time
  *   events from the low mark on        pending for each matched destination, unless it has a retry
- *   attempts from the low mark on      those that were final end the fresh deliveries they belong to
+ *   attempts from the low mark on      those that were final end the fresh deliveries they
+ *   belong to
  *
  * Attempts and events share one sequence, so an attempt of an event at or above the low mark is
  * itself above it.

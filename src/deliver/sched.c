@@ -21,6 +21,7 @@ struct sched *sched_new(const struct sched_cfg *cfg, const struct sched_hooks *h
     heap_init(&s->waiting);
     heap_init(&s->closed);
     list_init(&s->ring);
+    list_init(&s->loose);
     list_init(&s->idle);
     map64_init(&s->dests);
     map64_init(&s->tenants);
@@ -63,6 +64,7 @@ void sched_set_cfg(struct sched *s, const struct sched_cfg *cfg)
             d->cap = cfg->max_inflight_per_dest;
         }
     }
+    sched_place_all(s);
 }
 
 static void make_ready(struct work *w, struct list *queue)
@@ -109,6 +111,19 @@ void sched_hasten(struct sched *s, struct work *w)
     heap_remove(&s->waiting, &w->u.due);
     make_ready(w, &w->dest->retry);
     sched_place(s, w->dest);
+}
+
+void sched_set_cost(struct sched *s, struct work *w, uint16_t cost)
+{
+    if (w->state == WORK_INFLIGHT && cost != w->cost) {
+        struct sched_tenant *t = w->dest->tenant;
+        t->deficit -= cost - w->cost;
+        sched_count_end(s, w);
+        w->cost = cost;
+        sched_count_start(s, w);
+        return;
+    }
+    w->cost = cost;
 }
 
 static void forget(struct sched *s, struct work *w)
@@ -174,7 +189,7 @@ static struct work *start(struct sched *s, struct sched_dest *d)
     struct work *w = pick_work(d);
     w->state = WORK_INFLIGHT;
     d->tenant->deficit -= w->cost;
-    sched_count_start(s, d);
+    sched_count_start(s, w);
     /* To the end of its tenant's ring, or out of it. */
     list_del(&d->place);
     d->where = DEST_NOWHERE;
@@ -182,14 +197,24 @@ static struct work *start(struct sched *s, struct sched_dest *d)
     return w;
 }
 
+static bool has_room(const struct sched *s)
+{
+    return s->n_inflight < s->cfg.max_inflight &&
+           (s->cfg.max_inflight_kib == 0 || s->inflight_kib < s->cfg.max_inflight_kib);
+}
+
 struct work *sched_next(struct sched *s, int64_t now)
 {
     collect_due(s, now);
     sched_reopen(s, now);
-    while (s->n_inflight < s->cfg.max_inflight) {
+    while (has_room(s)) {
+        sched_unblock(s);
         struct sched_tenant *t = pick_tenant(s);
-        if (t == NULL) {
+        if (t == NULL && list_empty(&s->loose)) {
             return NULL;
+        }
+        if (t == NULL) {
+            continue; /* ends: each round lets one destination go, none comes back */
         }
         struct sched_dest *d = LIST_ENTRY(t->dests.next, struct sched_dest, place);
         if (d->host->n_inflight < s->cfg.max_inflight_per_host) {
@@ -214,7 +239,7 @@ int64_t sched_next_due(const struct sched *s)
 void sched_done(struct sched *s, struct work *w)
 {
     LL_ASSERT(w->state == WORK_INFLIGHT);
-    sched_count_end(s, w->dest);
+    sched_count_end(s, w);
     forget(s, w);
 }
 
@@ -222,7 +247,7 @@ void sched_again(struct sched *s, struct work *w, uint32_t number, int64_t due_m
 {
     LL_ASSERT(w->state == WORK_INFLIGHT);
     w->number = number;
-    sched_count_end(s, w->dest);
+    sched_count_end(s, w);
     make_due(s, w, due_ms, now);
     sched_place(s, w->dest);
 }

@@ -15,10 +15,11 @@
  *
  * A destination is in exactly one place: in its tenant's ring when something of it may start, in
  * its host's `blocked` list when only the host's cap stands against it, in the `closed` heap while
- * its breaker is open, or nowhere. Destinations without work keep their state in a bounded LRU list.
+ * its breaker is open, or nowhere. Destinations without work keep their state in a bounded LRU
+ * list.
  *
- * Bounds: in flight in all, per tenant, per host, per destination (adaptive). The number of works
- * is bounded by the caller (admission).
+ * Bounds: in flight in all, per tenant, per host, per destination (adaptive), and bytes in
+ * flight in all and per tenant. The number of works is bounded by the caller (admission).
  */
 #ifndef LL_SCHED_H
 #define LL_SCHED_H
@@ -39,6 +40,8 @@ struct sched_cfg {
     uint32_t max_inflight_per_host;
     uint32_t max_inflight_per_dest; /* ceiling of the adaptive cap */
     uint32_t initial_inflight_per_dest;
+    uint64_t max_inflight_kib; /* sum of the costs; 0: no bound. Passed by one work at most. */
+    uint64_t max_inflight_kib_per_tenant;
     uint32_t breaker_failures; /* consecutive unreachable outcomes that open it; 0: no breaker */
     int64_t breaker_open_ms;   /* first pause; doubles */
     int64_t breaker_max_ms;
@@ -61,7 +64,7 @@ struct work {
     struct fresh_event *fresh; /* while the event is in the window of fresh ones */
     uint64_t event_seq;
     uint32_t number; /* of the next attempt, 1-based */
-    uint16_t cost;   /* KiB of the event, at least 1 */
+    uint16_t cost;   /* KiB of the event, at least 1; see sched_set_cost */
     uint8_t state;   /* enum work_state */
     bool manual : 1;
     bool again : 1;  /* another manual attempt was asked for while in flight */
@@ -120,6 +123,8 @@ struct work *sched_add(struct sched *s, struct sched_dest *d, uint64_t event_seq
 struct work *sched_find(const struct sched *s, uint64_t event_seq, uint32_t dest_num);
 /* Makes a waiting work ready at once. */
 void sched_hasten(struct sched *s, struct work *w);
+/* The event's size, once it is known. */
+void sched_set_cost(struct sched *s, struct work *w, uint16_t cost);
 /* Takes a work that is not in flight out and frees it. */
 void sched_drop(struct sched *s, struct work *w);
 

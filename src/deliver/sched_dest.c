@@ -41,6 +41,7 @@ static struct sched_host *host_get(struct sched *s, uint64_t key)
         h = mem_zalloc(sizeof(*h));
         h->key = key;
         list_init(&h->blocked);
+        list_init(&h->loose);
         (void)map64_put(&s->hosts, key, h);
     }
     h->n_dests++;
@@ -50,8 +51,19 @@ static struct sched_host *host_get(struct sched *s, uint64_t key)
 static void host_put(struct sched *s, struct sched_host *h)
 {
     if (--h->n_dests == 0) {
+        list_del(&h->loose);
         (void)map64_del(&s->hosts, h->key);
         mem_free(h);
+    }
+}
+
+static void host_place(struct sched *s, struct sched_host *h)
+{
+    const bool loose = !list_empty(&h->blocked) && h->n_inflight < s->cfg.max_inflight_per_host;
+    if (loose && !list_linked(&h->loose)) {
+        list_push_tail(&s->loose, &h->loose);
+    } else if (!loose) {
+        list_del(&h->loose);
     }
 }
 
@@ -111,6 +123,7 @@ void sched_dest_free(struct sched *s, struct sched_dest *d)
     }
     breaker_close(s, d);
     list_del(&d->place);
+    host_place(s, d->host);
     (void)map64_del(&s->dests, d->num);
     tenant_put(s, d->tenant);
     host_put(s, d->host);
@@ -128,9 +141,16 @@ static bool dest_wants(const struct sched_dest *d)
     return d->breaker != BREAKER_PROBING || d->n_inflight == 0;
 }
 
+static bool tenant_has_room(const struct sched *s, const struct sched_tenant *t)
+{
+    return t->n_inflight < s->cfg.max_inflight_per_tenant &&
+           (s->cfg.max_inflight_kib_per_tenant == 0 ||
+            t->inflight_kib < s->cfg.max_inflight_kib_per_tenant);
+}
+
 static void tenant_place(struct sched *s, struct sched_tenant *t)
 {
-    const bool runnable = !list_empty(&t->dests) && t->n_inflight < s->cfg.max_inflight_per_tenant;
+    const bool runnable = !list_empty(&t->dests) && tenant_has_room(s, t);
     if (runnable && !list_linked(&t->ring)) {
         list_push_tail(&s->ring, &t->ring);
     } else if (!runnable) {
@@ -184,35 +204,67 @@ void sched_place(struct sched *s, struct sched_dest *d)
         break;
     }
     tenant_place(s, d->tenant);
+    host_place(s, d->host);
     if (where == DEST_IDLE) {
         evict_idle(s); /* may free d, which the caller knows to be idle */
     }
 }
 
-void sched_count_start(struct sched *s, struct sched_dest *d)
+void sched_count_start(struct sched *s, const struct work *w)
 {
+    struct sched_dest *d = w->dest;
     s->n_inflight++;
+    s->inflight_kib += w->cost;
     d->n_inflight++;
     d->host->n_inflight++;
     d->tenant->n_inflight++;
+    d->tenant->inflight_kib += w->cost;
+    host_place(s, d->host);
+    tenant_place(s, d->tenant);
 }
 
-/* One more destination of the host may go on. */
-static void host_unblock(struct sched *s, struct sched_host *h)
+void sched_count_end(struct sched *s, const struct work *w)
 {
-    if (h->n_inflight < s->cfg.max_inflight_per_host && !list_empty(&h->blocked)) {
+    struct sched_dest *d = w->dest;
+    s->n_inflight--;
+    s->inflight_kib -= w->cost;
+    d->n_inflight--;
+    d->host->n_inflight--;
+    d->tenant->n_inflight--;
+    d->tenant->inflight_kib -= w->cost;
+    host_place(s, d->host);
+    tenant_place(s, d->tenant);
+}
+
+void sched_unblock(struct sched *s)
+{
+    struct list *node = list_pop_head(&s->loose);
+    if (node != NULL) {
+        struct sched_host *h = LIST_ENTRY(node, struct sched_host, loose);
+        /* Takes it out of `blocked`, and puts the host at the list's end if there are more. */
         sched_place(s, LIST_ENTRY(h->blocked.next, struct sched_dest, place));
     }
 }
 
-void sched_count_end(struct sched *s, struct sched_dest *d)
+void sched_place_all(struct sched *s)
 {
-    s->n_inflight--;
-    d->n_inflight--;
-    d->host->n_inflight--;
-    d->tenant->n_inflight--;
-    host_unblock(s, d->host);
-    tenant_place(s, d->tenant);
+    struct sched_dest *d = NULL;
+    struct sched_host *h = NULL;
+    struct sched_tenant *t = NULL;
+    size_t pos = 0;
+    while ((d = map64_next(&s->dests, &pos, NULL)) != NULL) {
+        if (d->where != DEST_IDLE) {
+            sched_place(s, d);
+        }
+    }
+    pos = 0;
+    while ((h = map64_next(&s->hosts, &pos, NULL)) != NULL) {
+        host_place(s, h);
+    }
+    pos = 0;
+    while ((t = map64_next(&s->tenants, &pos, NULL)) != NULL) {
+        tenant_place(s, t);
+    }
 }
 
 void sched_dest_set_host(struct sched *s, struct sched_dest *d, uint64_t host)
@@ -229,7 +281,8 @@ void sched_dest_set_host(struct sched *s, struct sched_dest *d, uint64_t host)
     d->host = host_get(s, host);
     d->host->n_inflight += d->n_inflight;
     old->n_inflight -= d->n_inflight;
-    host_unblock(s, old);
+    host_place(s, old);
+    host_place(s, d->host);
     host_put(s, old);
     breaker_close(s, d);
     sched_place(s, d);

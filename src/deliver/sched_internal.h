@@ -12,6 +12,7 @@ struct sched_tenant {
     uint64_t key;
     uint32_t n_dests;
     uint32_t n_inflight;
+    uint64_t inflight_kib;
     int64_t deficit;   /* KiB it may still start in this round; below zero: waits */
     struct list dests; /* runnable ones, round robin */
     struct list ring;  /* in sched.ring */
@@ -21,7 +22,8 @@ struct sched_host {
     uint64_t key;
     uint32_t n_dests;
     uint32_t n_inflight;
-    struct list blocked; /* destinations that only this host's cap holds back */
+    struct list blocked; /* destinations that only this host's cap held back */
+    struct list loose;   /* in sched.loose: below its cap, and somebody is blocked */
 };
 
 /* Works come from chunks, since there may be a million of them. */
@@ -42,12 +44,14 @@ struct sched {
     struct heap waiting; /* works by due time */
     struct heap closed;  /* destinations by the time their breaker reopens */
     struct list ring;    /* tenants with something runnable and below their cap */
+    struct list loose;   /* hosts with a free slot for one of their blocked destinations */
     struct list idle;    /* destinations without work, oldest first */
     size_t n_idle;
     struct map64 dests;
     struct map64 tenants;
     struct map64 hosts;
     uint32_t n_inflight;
+    uint64_t inflight_kib;
     size_t n_open;
 };
 
@@ -60,9 +64,16 @@ void work_table_each(struct work_table *t, void (*fn)(void *ctx, struct work *w)
 
 /* Puts the destination where its state says it belongs; call after every change of it. */
 void sched_place(struct sched *s, struct sched_dest *d);
-/* The counts of `d` and its tenant and host, one up or down, and what follows for their lists. */
-void sched_count_start(struct sched *s, struct sched_dest *d);
-void sched_count_end(struct sched *s, struct sched_dest *d);
+/* The counts of a work's destination, tenant and host, up or down, and what follows for their
+ * lists. */
+void sched_count_start(struct sched *s, const struct work *w);
+void sched_count_end(struct sched *s, const struct work *w);
+/* Lets one blocked destination of a host that has room go on. A destination that is let go need not
+ * use the slot: its tenant may be at its cap, or its work may end otherwise. So the slot stays on
+ * offer to the next one until it is taken. */
+void sched_unblock(struct sched *s);
+/* After the caps changed. */
+void sched_place_all(struct sched *s);
 void sched_dest_free(struct sched *s, struct sched_dest *d);
 /* Breakers whose pause is over become PROBING. */
 void sched_reopen(struct sched *s, int64_t now);

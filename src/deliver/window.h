@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The window of fresh events: those whose deliveries are neither ended nor backed by a retry record,
- * in the order of their seq.
+ * The window of fresh events: those whose deliveries are neither ended nor backed by a retry
+ * record, in the order of their seq.
  *
  *   resolved or stored | low ... fresh events ... | newest
  *

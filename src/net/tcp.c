@@ -5,7 +5,7 @@
  * States: CONNECTING -> OPEN -> FINISHING -> CLOSING, each may be skipped.
  *   FINISHING  graceful close: waiting output, then FIN, then reading to the peer's FIN and
  *              throwing away, so that the kernel does not answer late bytes with a reset that
- *              would destroy what we sent. All of it within FINISH_MS.
+ *              would destroy what we sent. All of it within FINISH_MS and FINISH_BYTES.
  *   CLOSING    uv_close was called; its callback frees the stream.
  *
  * Reading: every socket reads into the loop's one buffer. Stopping is lazy: the descriptor stays
@@ -23,7 +23,9 @@
 
 #define TCP_MAGIC 0x54435053u
 #define FINISH_MS 1000
-#define GATHER    16
+/* A peer that sends without end must not keep the loop reading for all of FINISH_MS. */
+#define FINISH_BYTES (8u << 20)
+#define GATHER       16
 
 enum tcp_state { TS_CONNECTING, TS_OPEN, TS_FINISHING, TS_CLOSING };
 
@@ -42,6 +44,7 @@ struct tcp_stream {
     bool watching; /* uv_read_start is in force */
     bool ended;    /* nothing more will be read; on_end was called if anybody was there */
     bool finish_started;
+    size_t finish_bytes; /* thrown away so far */
     struct loop *loop;
     struct tcp_out *out;
     void (*connected)(void *ctx, int err);
@@ -160,7 +163,8 @@ static void on_read(uv_stream_t *h, ssize_t n, const uv_buf_t *buf)
         t->watching = false;
         (void)uv_read_stop(h);
     } else if (t->state == TS_FINISHING) {
-        if (n < 0) {
+        t->finish_bytes += n > 0 ? (size_t)n : 0;
+        if (n < 0 || t->finish_bytes > FINISH_BYTES) {
             close_now(t);
         }
     } else if (n > 0) {

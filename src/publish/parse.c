@@ -20,7 +20,7 @@ static bool take_str(yyjson_val *obj, const char *name, struct str *out)
     return out->p != NULL;
 }
 
-/* Ids travel in header fields and in signatures: visible ASCII only. */
+/* Event ids travel in header fields and in signatures: visible ASCII only. */
 static bool id_is_fit(struct str id)
 {
     if (id.n > PUBLISH_MAX_ID) {
@@ -97,6 +97,10 @@ static void take_time(struct publish_request *out, yyjson_val *root, struct prob
 static void check_topic(struct publish_request *out, const struct topic_rules *topics,
                         struct arena *a, struct problem *p)
 {
+    if (out->topic.n > MODEL_MAX_TOPIC) {
+        problem_add(p, a, "topic must be at most %d characters", MODEL_MAX_TOPIC);
+        return;
+    }
     if (topics->n_topics == 0 || str_eq(out->topic, STR("*"))) {
         return;
     }
@@ -117,7 +121,7 @@ static void check_fields(struct publish_request *out, yyjson_val *root,
 {
     if (out->tenant_id.n == 0) {
         problem_add(p, a, "tenant_id is required");
-    } else if (!id_is_fit(out->tenant_id)) {
+    } else if (!model_id_valid(out->tenant_id)) {
         problem_add(p, a, "tenant_id failed pattern validation");
     }
     if (!id_is_fit(out->id)) {
@@ -156,12 +160,8 @@ void publish_parse(struct publish_request *out, struct str body, const struct to
     if (p->status != 0) {
         return;
     }
-    static const struct str names[] = {{"data", 4},
-                                       {"metadata", 8},
-                                       {"id", 2},
-                                       {"tenant_id", 9},
-                                       {"destination_id", 14},
-                                       {"topic", 5}};
+    static const struct str names[] = {{"data", 4},      {"metadata", 8},        {"id", 2},
+                                       {"tenant_id", 9}, {"destination_id", 14}, {"topic", 5}};
     struct str spans[LL_COUNT(names)];
     if (json_spans(body, names, spans, LL_COUNT(names)) != 0) {
         problem_set(p, 422, "invalid JSON: a field stands twice");

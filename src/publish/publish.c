@@ -60,6 +60,11 @@ struct publish_metrics *publish_get_metrics(struct publish *p)
     return &p->metrics;
 }
 
+void publish_set_max_event(struct publish *p, size_t max_event)
+{
+    p->o.max_event = max_event;
+}
+
 void publish_free(struct publish *p)
 {
     mem_free(p);
@@ -80,8 +85,7 @@ static void on_durable(void *ctx)
     } else {
         metric_inc(&p->metrics.duplicates, 1);
     }
-    metric_observe_us(&p->metrics.latency,
-                      (clock_mono_ns(clock_system()) - job->start_ns) / 1000);
+    metric_observe_us(&p->metrics.latency, (clock_mono_ns(clock_system()) - job->start_ns) / 1000);
     job->done(job->ctx, &r);
 }
 
@@ -167,8 +171,7 @@ static int decide(struct publish *p, const struct publish_request *rq, struct pu
         return rc;
     }
     bool durable = false;
-    if (e->custom_id &&
-        store_find_idempotency(p->o.store, e->tenant_id, e->id, &durable) != 0) {
+    if (e->custom_id && store_find_idempotency(p->o.store, e->tenant_id, e->id, &durable) != 0) {
         return 0; /* a duplicate; the waiter sees to it that the first one is durable */
     }
     return put(p, job);

@@ -5,13 +5,16 @@
 #include "longline/log.h"
 #include "longline/mem.h"
 
-#define OBJECT_MAX (1u << 20)
-#define KEY_MAX 1024
+#define OBJECT_MAX (1u << 20) /* what is read back */
+/* What is written: they live in memory, and lists of them must fit into a reply. */
+#define TENANT_MAX (64u << 10)
+#define DEST_MAX   (256u << 10)
+#define KEY_MAX    1024
 
 int tenant_save(struct registry *r, const struct tenant *t)
 {
     struct buf text;
-    buf_init(&text, OBJECT_MAX);
+    buf_init(&text, TENANT_MAX);
     struct jw w;
     jw_init(&w, &text);
     tenant_write_stored(&w, t);
@@ -33,7 +36,7 @@ static int seal(struct registry *r, const struct destination *d, struct str cont
                 struct buf *sealed)
 {
     struct buf plain;
-    buf_init(&plain, OBJECT_MAX);
+    buf_init(&plain, DEST_MAX);
     struct jw w;
     jw_init(&w, &plain);
     destination_write_secrets(&w, d);
@@ -49,8 +52,8 @@ int dest_save(struct registry *r, const struct destination *d)
     struct buf sealed;
     struct buf text;
     buf_init(&key, KEY_MAX);
-    buf_init(&sealed, OBJECT_MAX);
-    buf_init(&text, OBJECT_MAX);
+    buf_init(&sealed, DEST_MAX);
+    buf_init(&text, DEST_MAX);
     int rc = dest_key(&key, d->tenant_id, d->id);
     if (rc == 0) {
         rc = seal(r, d, buf_str(&key), &sealed);
@@ -59,9 +62,9 @@ int dest_save(struct registry *r, const struct destination *d)
         struct jw w;
         jw_init(&w, &text);
         destination_write_stored(&w, d, buf_str(&sealed));
-        rc = text.failed ? ERR_TOO_BIG
-                         : store_put_object(r->store, STORE_DESTINATION, buf_str(&key),
-                                            buf_str(&text));
+        rc = text.failed
+                 ? ERR_TOO_BIG
+                 : store_put_object(r->store, STORE_DESTINATION, buf_str(&key), buf_str(&text));
     }
     buf_fini(&key);
     buf_fini(&sealed);
@@ -73,7 +76,14 @@ struct load {
     struct registry *r;
     struct arena arena;
     struct err_detail *err;
+    int rc; /* why it stopped: one of the store's own codes means the end of the list to it */
 };
+
+static int stop(struct load *l, int rc)
+{
+    l->rc = rc;
+    return rc;
+}
 
 static int on_tenant(void *ctx, struct str key, struct str value)
 {
@@ -82,8 +92,9 @@ static int on_tenant(void *ctx, struct str key, struct str value)
     arena_reset(&l->arena);
     const int rc = tenant_parse_stored(&t, value, &l->arena);
     if (rc != 0) {
-        return err_set(l->err, rc, 0, "the stored tenant \"" STR_FMT "\" cannot be read",
-                       STR_ARG(key));
+        (void)err_set(l->err, rc, 0, "the stored tenant \"" STR_FMT "\" cannot be read",
+                      STR_ARG(key));
+        return stop(l, rc);
     }
     (void)tenant_entry_put(l->r, tenant_copy(&t));
     return 0;
@@ -129,8 +140,10 @@ static int on_dest(void *ctx, struct str key, struct str value)
     const char *why = rc == ERR_NOT_FOUND
                           ? "its credentials were sealed with another key (secrets.key)"
                           : err_text(rc);
-    return err_set(l->err, rc, 0, "a stored destination of tenant \"" STR_FMT "\" cannot be read: %s",
-                   (int)cut, key.p, why);
+    (void)err_set(l->err, rc, 0,
+                  "a stored destination of tenant \"" STR_FMT "\" cannot be read: %s", (int)cut,
+                  key.p, why);
+    return stop(l, rc);
 }
 
 int registry_load(struct registry *r, struct err_detail *err)
@@ -138,11 +151,14 @@ int registry_load(struct registry *r, struct err_detail *err)
     struct load l = {.r = r, .err = err};
     arena_init(&l.arena, 8 * (size_t)OBJECT_MAX);
     int rc = store_each_object(r->store, STORE_TENANT, on_tenant, &l);
-    if (rc == 0) {
+    if (rc == 0 && l.rc == 0) {
         rc = store_each_object(r->store, STORE_DESTINATION, on_dest, &l);
     }
     arena_fini(&l.arena);
+    if (rc != 0 || l.rc != 0) {
+        return l.rc != 0 ? l.rc : rc;
+    }
     log_info("registry.loaded", LOG_INT("tenants", r->tenants.n),
              LOG_INT("destinations", r->dests.n));
-    return rc;
+    return 0;
 }

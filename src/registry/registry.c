@@ -259,7 +259,8 @@ int registry_put_dest(struct registry *r, const struct destination *d)
     if (de == NULL) {
         return ERR_NOT_FOUND;
     }
-    LL_ASSERT(de->dest->num == d->num);
+    const uint32_t num = de->dest->num; /* d may be what goes */
+    LL_ASSERT(num == d->num);
     int rc = store_admit(r->store, 0);
     if (rc == 0) {
         rc = dest_save(r, d);
@@ -268,7 +269,7 @@ int registry_put_dest(struct registry *r, const struct destination *d)
         return rc;
     }
     dest_entry_replace(r, de, destination_copy(d));
-    changed(r, d->num);
+    changed(r, num);
     return 0;
 }
 

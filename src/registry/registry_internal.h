@@ -9,7 +9,7 @@
 /* A destination in the tables. The object is replaced on every change, the entry stays. */
 struct dest_entry {
     struct destination *dest;
-    struct filter *filter;   /* compiled; only while filter_ready */
+    struct filter *filter; /* compiled; only while filter_ready */
     bool filter_ready;
     struct list filter_node; /* in registry.filters, least recently used first */
     struct list node;        /* in tenant_entry.dests, in order of creation */
@@ -65,7 +65,8 @@ void tenant_order_remove(struct tenant_order *o, const struct tenant_entry *te);
 /* First position whose (created_ms, id) is not below the given one. */
 size_t tenant_order_find(const struct tenant_order *o, int64_t created_ms, struct str id);
 
-/* The compiled filter; *usable is false when the stored one does not compile (it matches nothing). */
+/* The compiled filter; *usable is false when the stored one does not compile (it matches
+ * nothing). */
 const struct filter *registry_filter(struct registry *r, struct dest_entry *de, bool *usable);
 void registry_filter_drop(struct registry *r, struct dest_entry *de);
 

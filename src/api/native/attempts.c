@@ -10,7 +10,9 @@
 enum include { INCLUDE_EVENT = 1, INCLUDE_EVENT_DATA = 2, INCLUDE_RESPONSE = 4, INCLUDE_DEST = 8 };
 
 /* Events up to this size cost nothing to have looked at without their data. */
-#define SMALL_EVENT ((size_t)4096)
+#define SMALL_EVENT  ((size_t)4096)
+/* An attempt in JSON without what it includes. */
+#define ATTEMPT_SIZE ((size_t)1024)
 
 static int parse_includes(struct call *c, const struct query *q, unsigned *out)
 {
@@ -129,6 +131,65 @@ static int load_events(struct call *c, struct page *p, unsigned includes, struct
     return 0;
 }
 
+/* In JSON; an upper bound. */
+static size_t text_size(struct str s)
+{
+    size_t n = s.n;
+    for (size_t i = 0; i < s.n; i++) {
+        const unsigned char c = (unsigned char)s.p[i];
+        n += c < 0x20 || c == '"' || c == '\\' ? 5 : 0;
+    }
+    return n;
+}
+
+static size_t map_size(const struct kv_map *m)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < m->n; i++) {
+        n += text_size(m->v[i].key) + text_size(m->v[i].value) + 8;
+    }
+    return n;
+}
+
+static size_t destination_size(const struct destination *d)
+{
+    size_t n = d->filter.n + 2 * map_size(&d->config); /* the target repeats a part of it */
+    for (size_t i = 0; i < d->n_topics; i++) {
+        n += text_size(d->topics[i]) + 4;
+    }
+    return n + map_size(&d->credentials) + map_size(&d->delivery_metadata) + map_size(&d->metadata);
+}
+
+/* What is included comes anew with each attempt, and escaped: the page ends where the reply would
+ * become too large. */
+static void limit_size(struct call *c, struct page *p, unsigned includes,
+                       const struct map64 *events)
+{
+    size_t bytes = 0;
+
+    for (size_t i = 0; i < p->n; i++) {
+        const struct attempt_record *at = &p->rows.attempts[i];
+        const struct event_record *e = map64_get(events, at->event_seq);
+        const struct destination *d =
+            (includes & INCLUDE_DEST) != 0
+                ? registry_dest(c->api->sv.registry, at->tenant_id, at->dest_id)
+                : NULL;
+        bytes += ATTEMPT_SIZE;
+        if ((includes & INCLUDE_RESPONSE) != 0) {
+            bytes += text_size(at->response);
+        }
+        if (e != NULL) {
+            bytes += e->metadata.n + ((includes & INCLUDE_EVENT_DATA) != 0 ? e->data.n : 0);
+        }
+        if (d != NULL) {
+            bytes += destination_size(d);
+        }
+        if (bytes >= LIST_MAX_BYTES && i + 1 < p->n) {
+            page_cut(p, i + 1);
+        }
+    }
+}
+
 static int show_list(struct call *c, struct page *p, struct store_query *sq, unsigned includes,
                      struct arena *a)
 {
@@ -141,6 +202,7 @@ static int show_list(struct call *c, struct page *p, struct store_query *sq, uns
         rc = load_events(c, p, includes, a, &events);
     }
     if (rc == 0) {
+        limit_size(c, p, includes, &events);
         reply_begin(c, &w);
         jw_obj(&w);
         jw_key(&w, STR("models"));

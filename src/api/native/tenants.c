@@ -46,6 +46,12 @@ void tenants_put(struct call *c)
         return;
     }
     t.id = c->params[0];
+    if (old == NULL && !model_id_valid(t.id)) {
+        /* It could not be published to, nor be named in a token. */
+        problem_add(&problem, call_arena(c), "tenant_id failed pattern validation");
+        reply_problem(c, &problem);
+        return;
+    }
     t.updated_ms = call_now_ms(c);
     t.created_ms = old != NULL ? old->created_ms : t.updated_ms;
     rc = registry_put_tenant(r, &t, &created);

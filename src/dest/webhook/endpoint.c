@@ -58,13 +58,14 @@ static int compile_metadata(struct webhook_endpoint *e, const struct destination
     const struct str prefix = webhook_prefix(cfg);
     e->metadata = arena_alloc(&e->arena, m->n * sizeof(*e->metadata));
     for (size_t i = 0; e->metadata != NULL && i < m->n; i++) {
-        const char *name = arena_printf(&e->arena, STR_FMT STR_FMT, STR_ARG(prefix),
-                                        STR_ARG(m->v[i].key));
+        const char *name =
+            arena_printf(&e->arena, STR_FMT STR_FMT, STR_ARG(prefix), STR_ARG(m->v[i].key));
         const struct str value = arena_str(&e->arena, m->v[i].value);
         if (name == NULL || value.p == NULL) {
             return ERR_TOO_BIG;
         }
-        if (http_is_token(str_c(name)) && http_is_field_value(value)) {
+        if (http_is_token(str_c(name)) && http_is_field_value(value) &&
+            !webhook_is_forbidden(str_c(name))) {
             e->metadata[e->n_metadata++] = (struct http_header){str_c(name), value};
         }
     }

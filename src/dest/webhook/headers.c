@@ -4,14 +4,24 @@
 
 #include "webhook.h"
 
-/* What a destination may not set: framing and identity are ours. */
+/* Framing and identity are ours, and the client refuses to send the first group at all. */
 static const struct str forbidden[] = {
-    {"content-type", 12}, {"content-length", 14},    {"host", 4},    {"connection", 10},
-    {"user-agent", 10},   {"transfer-encoding", 17}, {"expect", 6},  {"upgrade", 7},
-    {"te", 2},            {"trailer", 7},            {"keep-alive", 10},
+    {"host", 4},
+    {"content-length", 14},
+    {"transfer-encoding", 17},
+    {"connection", 10},
+    {"keep-alive", 10},
+    {"upgrade", 7},
+    {"proxy-connection", 16},
+    {"expect", 6},
+    {"te", 2},
+    {"trailer", 7},
+
+    {"content-type", 12},
+    {"user-agent", 10},
 };
 
-static bool is_forbidden(struct str name)
+bool webhook_is_forbidden(struct str name)
 {
     for (size_t i = 0; i < LL_COUNT(forbidden); i++) {
         if (str_eq_ci(name, forbidden[i])) {
@@ -52,7 +62,7 @@ static int take_one(struct str name, struct str value, struct arena *a, struct p
     if (!name_is_fit(name)) {
         return refuse(p, a, STR_NULL, "failed pattern validation");
     }
-    if (is_forbidden(name)) {
+    if (webhook_is_forbidden(name)) {
         return refuse(p, a, name, "is forbidden");
     }
     if (value.p == NULL) {

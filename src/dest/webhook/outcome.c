@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "longline/check.h"
+#include "longline/log.h"
 
 #include "webhook.h"
 
@@ -39,6 +40,11 @@ static void judge_failure(const struct http_client_result *r, struct dest_outcom
     out->canceled = r->err.code == ERR_CANCELED;
     out->code = failure_code(r->err.code);
     out->error = str_c(r->err.msg[0] != '\0' ? r->err.msg : err_text(r->err.code));
+    if (r->err.code == ERR_BLOCKED) {
+        /* Which kind of address a name stands for in here is not for the tenant to know. */
+        log_debug("webhook.blocked", LOG_CSTR("why", r->err.msg));
+        out->error = STR("the address is not allowed");
+    }
     out->overload = r->err.code == ERR_TIMEOUT;
     out->unreachable = true;
     out->blocked = r->err.code == ERR_BLOCKED;

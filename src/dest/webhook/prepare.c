@@ -10,6 +10,7 @@
  * Tenants may rotate; only the admin may set secrets.
  */
 #include "longline/date.h"
+#include "longline/mem.h"
 
 #include "webhook.h"
 
@@ -85,7 +86,9 @@ static struct str new_secret(const struct dest_env *env, struct arena *a)
     const enum sign_mode mode =
         env->webhook->mode == WEBHOOK_MODE_DEFAULT ? SIGN_MODE_DEFAULT : SIGN_MODE_STANDARD;
     const size_t n = sign_secret_new(text, mode, env->rng);
-    return arena_str(a, str_of(text, n));
+    const struct str secret = arena_str(a, str_of(text, n));
+    mem_wipe(text, sizeof(text));
+    return secret;
 }
 
 static struct str time_text(struct arena *a, int64_t wall_ms)
@@ -117,13 +120,39 @@ static void check_text(struct problem *p, struct arena *a, struct str key, struc
     }
 }
 
-static void check_until(const struct dest_write *w, const struct secrets *s, struct problem *p)
+/* A request to rotate what is there; on create the command is refused. */
+static bool is_rotation(const struct dest_write *w, const struct secrets *before)
+{
+    return is_true(kv_get(&w->dest->credentials, K_ROTATE)) && before->secret.n != 0;
+}
+
+/* What a PATCH took away: the end of a previous secret goes with it, and a tenant, who may not set
+ * secrets, cannot drop them either. */
+static void settle_removed(const struct dest_write *w, const struct secrets *before,
+                           struct secrets *s)
+{
+    if (w->old == NULL) {
+        return;
+    }
+    if (!w->is_admin) {
+        s->secret = s->secret.p != NULL ? s->secret : before->secret;
+        s->previous = s->previous.p != NULL ? s->previous : before->previous;
+        s->until = s->until.p != NULL ? s->until : before->until;
+    }
+    if (s->previous.n == 0 && str_eq(s->until, before->until)) {
+        s->until = STR_NULL;
+    }
+}
+
+static void check_until(const struct dest_write *w, const struct secrets *before,
+                        const struct secrets *s, struct problem *p)
 {
     int64_t ns = 0;
     if (s->until.n != 0 && date_parse_rfc3339(s->until, &ns) != 0) {
-        problem_add(p, w->arena, "credentials.previous_secret_invalid_at failed pattern validation");
+        problem_add(p, w->arena,
+                    "credentials.previous_secret_invalid_at failed pattern validation");
     }
-    if (s->until.n != 0 && s->previous.n == 0) {
+    if (s->until.n != 0 && s->previous.n == 0 && !is_rotation(w, before)) {
         problem_add(p, w->arena, "credentials.previous_secret is required");
     }
 }
@@ -160,7 +189,7 @@ static void rotate(const struct dest_env *env, struct dest_write *w, const struc
 static void update_secrets(const struct dest_env *env, struct dest_write *w,
                            const struct secrets *before, struct secrets *s)
 {
-    if (is_true(kv_get(&w->dest->credentials, K_ROTATE)) && before->secret.n != 0) {
+    if (is_rotation(w, before)) {
         rotate(env, w, before, s);
         return;
     }
@@ -196,13 +225,14 @@ void webhook_prepare(const struct dest_env *env, struct dest_write *w, struct pr
     }
     const struct secrets before = secrets_of(w->old);
     struct secrets s = secrets_of(w->dest);
+    settle_removed(w, &before, &s);
     check_text(p, w->arena, K_SECRET, s.secret);
     check_text(p, w->arena, K_PREVIOUS, s.previous);
-    check_until(w, &s, p);
+    check_until(w, &before, &s, p);
     if (!w->is_admin) {
         forbid_change(p, w->arena, K_SECRET, s.secret, before.secret);
         forbid_change(p, w->arena, K_PREVIOUS, s.previous, before.previous);
-        if (!is_true(kv_get(&w->dest->credentials, K_ROTATE))) {
+        if (!is_rotation(w, &before)) {
             forbid_change(p, w->arena, K_UNTIL, s.until, before.until);
         }
     }

@@ -13,10 +13,11 @@
 #include "longline/date.h"
 #include "longline/mem.h"
 
-#define SEND_MAGIC   0x5e4d0001u
-#define MAX_HEADERS  96
-#define TEXT_MAX     (32u * 1024)
-#define ARENA_MAX    (256u * 1024)
+#define SEND_MAGIC  0x5e4d0001u
+#define MAX_HEADERS 96
+#define HEAD_MAX    ((size_t)48 * 1024) /* of headers; few receivers take more, our client 64 KiB */
+#define TEXT_MAX    ((size_t)32 * 1024)
+#define ARENA_MAX   ((size_t)256 * 1024)
 
 struct dest_send {
     unsigned magic;
@@ -50,6 +51,15 @@ static void put(struct draft *dr, struct str name, struct str value)
     }
 }
 
+/* What an event brings along: its topic, for one, may hold anything. */
+static void put_fit(struct draft *dr, struct str name, struct str value)
+{
+    if (name.p != NULL && value.p != NULL && http_is_token(name) && http_is_field_value(value) &&
+        !webhook_is_forbidden(name)) {
+        put(dr, name, value);
+    }
+}
+
 /* For names that cannot be there yet. */
 static void append(struct draft *dr, struct str name, struct str value)
 {
@@ -69,22 +79,23 @@ static struct str join(struct arena *a, struct str x, struct str y)
     return str_of(p, x.n + y.n);
 }
 
-static void put_event_metadata(struct draft *dr, struct str prefix, struct str json)
+/* It was valid JSON when it was published, so only its size can be wrong. */
+static int put_event_metadata(struct draft *dr, struct str prefix, struct str json)
 {
-    yyjson_doc *doc = json.n != 0 ? json_parse(&dr->arena, json, NULL) : NULL;
+    if (json.n == 0) {
+        return 0;
+    }
+    yyjson_doc *doc = json_parse(&dr->arena, json, NULL);
     if (doc == NULL) {
-        return;
+        return ERR_TOO_BIG;
     }
     yyjson_obj_iter it = yyjson_obj_iter_with(yyjson_doc_get_root(doc));
     for (yyjson_val *key = yyjson_obj_iter_next(&it); key != NULL;
          key = yyjson_obj_iter_next(&it)) {
         const struct str name = join(&dr->arena, prefix, json_str(key));
-        const struct str value = json_str(yyjson_obj_iter_get_val(key));
-        if (name.p != NULL && value.p != NULL && http_is_token(name) &&
-            http_is_field_value(value)) {
-            put(dr, name, value);
-        }
+        put_fit(dr, name, json_str(yyjson_obj_iter_get_val(key)));
     }
+    return 0;
 }
 
 static void put_system(struct draft *dr, struct str prefix, const struct event_record *e,
@@ -93,15 +104,15 @@ static void put_system(struct draft *dr, struct str prefix, const struct event_r
     char time[DATE_MAX];
     const size_t n = date_rfc3339_s(time, now_ms);
     const struct str when = arena_str(&dr->arena, str_of(time, n));
-    if (prefix.n == STR("x-outpost-").n && str_eq(prefix, STR("x-outpost-"))) {
-        put(dr, STR("x-outpost-event-id"), e->id);
-        put(dr, STR("x-outpost-timestamp"), when);
-        put(dr, STR("x-outpost-topic"), e->topic);
+    if (str_eq(prefix, STR("x-outpost-"))) { /* the common case needs no joining */
+        put_fit(dr, STR("x-outpost-event-id"), e->id);
+        put_fit(dr, STR("x-outpost-timestamp"), when);
+        put_fit(dr, STR("x-outpost-topic"), e->topic);
         return;
     }
-    put(dr, join(&dr->arena, prefix, STR("event-id")), e->id);
-    put(dr, join(&dr->arena, prefix, STR("timestamp")), when);
-    put(dr, join(&dr->arena, prefix, STR("topic")), e->topic);
+    put_fit(dr, join(&dr->arena, prefix, STR("event-id")), e->id);
+    put_fit(dr, join(&dr->arena, prefix, STR("timestamp")), when);
+    put_fit(dr, join(&dr->arena, prefix, STR("topic")), e->topic);
 }
 
 static size_t active_keys(const struct webhook_endpoint *e, int64_t now_ms, bool v1,
@@ -121,9 +132,8 @@ static int put_standard(struct draft *dr, const struct webhook_endpoint *e,
 {
     struct sign_key keys[2];
     const size_t n = active_keys(e, at->now_wall_ms, true, keys);
-    const struct sign_message m = {.id = at->event->id,
-                                   .timestamp_s = at->now_wall_ms / 1000,
-                                   .body = at->event->data};
+    const struct sign_message m = {
+        .id = at->event->id, .timestamp_s = at->now_wall_ms / 1000, .body = at->event->data};
     const size_t sig_at = text->n;
     int rc = sign_standard(text, keys, n, &m);
     mem_wipe(keys, sizeof(keys));
@@ -159,6 +169,15 @@ static int put_default(struct draft *dr, const struct webhook_endpoint *e, struc
     return sig.p != NULL ? 0 : ERR_TOO_BIG;
 }
 
+static int check_size(const struct draft *dr)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < dr->n; i++) {
+        n += dr->h[i].name.n + dr->h[i].value.n + 4;
+    }
+    return n <= HEAD_MAX ? 0 : ERR_TOO_BIG;
+}
+
 /* What metadata may not replace comes first: framing, identity and signatures. */
 static int draft_headers(struct draft *dr, const struct dest_env *env,
                          const struct webhook_endpoint *e, const struct dest_attempt *at)
@@ -185,15 +204,15 @@ static int draft_headers(struct draft *dr, const struct dest_env *env,
         put(dr, e->headers[i].name, e->headers[i].value);
     }
     if (cfg->mode == WEBHOOK_MODE_STANDARD) {
-        put(dr, join(&dr->arena, prefix, STR("topic")), at->event->topic);
+        put_fit(dr, join(&dr->arena, prefix, STR("topic")), at->event->topic);
     } else {
         put_system(dr, prefix, at->event, at->now_wall_ms);
     }
     for (size_t i = 0; i < e->n_metadata; i++) {
         put(dr, e->metadata[i].name, e->metadata[i].value);
     }
-    put_event_metadata(dr, prefix, at->event->metadata);
-    return 0;
+    rc = put_event_metadata(dr, prefix, at->event->metadata);
+    return rc != 0 ? rc : check_size(dr);
 }
 
 static void on_exchanged(void *ctx, const struct http_client_result *r)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The webhook driver: an event as an HTTP POST to a URL, signed (reference 4, Standard Webhooks 1.0).
+ * The webhook driver: an event as an HTTP POST to a URL, signed (reference 4, Standard
+ * Webhooks 1.0).
  *
  *   prepare.c   rules of config and credentials, secret generation and rotation
  *   endpoint.c  the compiled form: URL, prepared keys, headers
@@ -39,8 +40,7 @@ struct webhook_endpoint {
 struct str webhook_prefix(const struct webhook_cfg *cfg);
 
 void webhook_prepare(const struct dest_env *env, struct dest_write *w, struct problem *p);
-void webhook_show(const struct destination *d, int64_t now_ms, struct arena *a,
-                  struct kv_map *out);
+void webhook_show(const struct destination *d, int64_t now_ms, struct arena *a, struct kv_map *out);
 
 struct dest_endpoint *webhook_open(const struct dest_env *env, const struct destination *d,
                                    struct err_detail *err);
@@ -55,8 +55,11 @@ void webhook_cancel(struct dest_send *s);
 void webhook_outcome(const struct webhook_cfg *cfg, const struct http_client_result *r,
                      int64_t now_wall_ms, char code_buf[16], struct dest_outcome *out);
 
-/* Custom headers: a JSON object of name -> text. Fills p (item texts as the reference has them) when
- * the text is wrong; p may be NULL, then 0 or an error tells. *out is in the arena. */
+/* Header names that neither a destination nor an event may set. */
+bool webhook_is_forbidden(struct str name);
+
+/* Custom headers: a JSON object of name -> text. Fills p (item texts as the reference has
+ * them) when the text is wrong; p may be NULL, then 0 or an error tells. *out is in the arena. */
 int webhook_parse_headers(struct str json, struct arena *a, struct problem *p,
                           struct http_header **out, size_t *n);
 

@@ -29,6 +29,7 @@ int http_client_open(struct http_client **out, struct loop *l, struct dialer *d,
     c->policy_version = client_policy_version(c);
     timer_init(&c->idle_timer, l, pool_idle_tick, c);
     timer_init(&c->end_timer, l, exchange_run_ended, c);
+    timer_init(&c->files_timer, l, pool_files_tick, c);
     *out = c;
     return 0;
 }
@@ -64,6 +65,7 @@ void client_maybe_closed(struct http_client *c)
     map_fini(&c->origins);
     timer_stop(&c->idle_timer);
     timer_stop(&c->end_timer);
+    timer_stop(&c->files_timer);
     void (*const fn)(void *ctx) = c->closed_fn;
     void *const ctx = c->closed_ctx;
     c->magic = 0;

@@ -86,8 +86,12 @@ static void dial_failed(struct client_conn *conn, const struct err_detail *err)
 
     conn->x = NULL;
     x->conn = NULL;
-    x->res.err = *err;
-    exchange_end(x);
+    if (err->code == ERR_NO_FILES && !conn->client->is_closing) {
+        pool_no_files(x); /* until its time is over */
+    } else {
+        x->res.err = *err;
+        exchange_end(x);
+    }
     conn_free(conn);
 }
 

@@ -17,6 +17,10 @@
 #include "longline/mem.h"
 
 #define TEXT_MAX 32
+/* A deadline noticed this late means that the process stood still, not the server: its answer may
+ * lie in the socket already, and gets the time to be read. */
+#define STALL_MS 1000
+#define GRACE_MS 500
 
 static void on_timer(void *ctx);
 
@@ -173,7 +177,11 @@ static void complete(struct http_exchange *x)
     x->origin = NULL;
     x->state = EXCHANGE_ENDED;
     list_del(&x->node);
-    pool_release(conn, reusable);
+    if (!reusable && x->resp.body_truncated) {
+        client_conn_close(conn, false); /* a polite end would read what it is still sending */
+    } else {
+        pool_release(conn, reusable);
+    }
     call_done(x);
     recycle(x);
 }
@@ -256,6 +264,13 @@ static void on_timer(void *ctx)
         }
     }
     if (now < due_ms(x)) {
+        timer_at(&x->timer, due_ms(x));
+        return;
+    }
+    if (now - due_ms(x) >= STALL_MS && !x->had_grace) {
+        x->had_grace = true;
+        x->phase_due_ms = x->phase_due_ms <= now ? time_add(now, GRACE_MS) : x->phase_due_ms;
+        x->total_due_ms = x->total_due_ms <= now ? time_add(now, GRACE_MS) : x->total_due_ms;
         timer_at(&x->timer, due_ms(x));
         return;
     }
@@ -405,6 +420,7 @@ struct http_exchange *http_exchange_start(struct http_client *c,
     x->done = done;
     x->ctx = ctx;
     x->fresh_only = false;
+    x->had_grace = false;
     x->start_us = client_now_us();
     x->sent_us = x->start_us;
     x->total_ms = rq->total_timeout_ms > 0 ? rq->total_timeout_ms : c->cfg.total_timeout_ms;

@@ -19,7 +19,8 @@
  *   origin -> idle              its idle connections, last used first
  *          -> waiting           its exchanges without a connection, oldest first
  *
- * Invariant: an exchange waits only while its origin or the whole client is at its cap.
+ * Invariant: an exchange waits only while its origin or the whole client is at its cap, or while
+ * dialing pauses for lack of file descriptors.
  * User callbacks run in two places only: exchange_complete (from a stream event) and the end timer.
  */
 #ifndef LL_HTTP_CLIENT_INTERNAL_H
@@ -112,6 +113,7 @@ struct http_exchange {
     int64_t sent_us;
     size_t pending_seen;
     bool fresh_only; /* the retry: must not take a used connection, will not be retried again */
+    bool had_grace; /* after the process stood still */
     bool is_head;
     struct buf head;
     struct str body;
@@ -143,6 +145,8 @@ struct http_client {
     unsigned policy_version; /* of all idle connections */
     struct timer idle_timer;
     struct timer end_timer;
+    struct timer files_timer; /* armed: there was no file descriptor, nothing is dialed */
+    int64_t files_warned_ms;
     bool is_closing;
     void (*closed_fn)(void *ctx);
     void *closed_ctx;
@@ -179,6 +183,10 @@ struct client_origin *pool_origin(struct http_client *c, const struct url *url);
 void pool_get(struct http_exchange *x); /* a warm connection, a new one, or the queue's end */
 void pool_retry(
     struct http_exchange *x); /* the same on a fresh connection, from the queue's head */
+/* There was no file descriptor for a socket, which is no fault of x's origin: x waits again, at its
+ * queue's head, and the whole client pauses dialing for a moment. */
+void pool_no_files(struct http_exchange *x);
+void pool_files_tick(void *client); /* files_timer */
 void pool_unwait(struct http_exchange *x);
 /* x is done with conn: back to the pool if `reusable` and nothing else speaks against it. */
 void pool_release(struct client_conn *conn, bool reusable);

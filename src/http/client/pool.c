@@ -14,9 +14,12 @@
 
 #include <stdio.h>
 
+#include "longline/log.h"
 #include "longline/mem.h"
 
-#define KEY_MAX 320 /* scheme, port, host of at most 253 characters */
+#define KEY_MAX     320 /* scheme, port, host of at most 253 characters */
+#define NO_FILES_MS 100 /* pause after the system had no file descriptor for us */
+#define WARN_MS     10000
 
 struct str pool_origin_key(const void *origin)
 {
@@ -210,7 +213,7 @@ static void pump(struct http_client *c)
 {
     struct client_origin *o;
 
-    if (c->is_closing) {
+    if (c->is_closing || timer_armed(&c->files_timer)) {
         return;
     }
     while (c->n_open < (size_t)c->cfg.max_connections && (o = first_starved(c)) != NULL) {
@@ -274,6 +277,31 @@ void pool_retry(struct http_exchange *x)
     list_push_head(&x->origin->waiting, &x->wait_node);
     c->n_waiting++;
     starve(c, x->origin);
+    pump(c);
+}
+
+void pool_no_files(struct http_exchange *x)
+{
+    struct http_client *c = x->client;
+
+    if (!timer_armed(&c->files_timer)) {
+        const int64_t now = loop_mono_ms(c->loop);
+        if (c->files_warned_ms == 0 || now - c->files_warned_ms >= WARN_MS) {
+            c->files_warned_ms = now;
+            log_warn("client.no_files", LOG_INT("connections", c->n_open));
+        }
+        timer_at(&c->files_timer, time_add(now, NO_FILES_MS));
+        if (oldest_idle(c) != NULL) {
+            client_conn_close(oldest_idle(c), false);
+        }
+    }
+    pool_retry(x);
+}
+
+void pool_files_tick(void *client)
+{
+    struct http_client *c = client;
+    LL_MAGIC_CHECK(c, CLIENT_MAGIC);
     pump(c);
 }
 
