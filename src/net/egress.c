@@ -9,6 +9,8 @@
  */
 #include "addr_impl.h"
 
+#include "longline/check.h"
+
 enum ip_class { IP_PUBLIC, IP_LOOPBACK, IP_PRIVATE, IP_NEVER };
 
 struct ip_row {
@@ -146,6 +148,26 @@ static int blocked(const char **reason, const char *word)
     return ERR_BLOCKED;
 }
 
+/* Ports of other protocols, which an HTTP request could be made to speak: the "bad ports" of the
+ * Fetch standard, and two databases that act on lines of text. In ascending order. */
+static const uint16_t bad_ports[] = {
+    1,    7,    9,    11,   13,   15,   17,   19,   20,   21,   22,   23,   25,    37,
+    42,   43,   53,   69,   77,   79,   87,   95,   101,  102,  103,  104,  109,   110,
+    111,  113,  115,  117,  119,  123,  135,  137,  139,  143,  161,  179,  389,   427,
+    465,  512,  513,  514,  515,  526,  530,  531,  532,  540,  548,  554,  556,   563,
+    587,  601,  636,  989,  990,  993,  995,  1719, 1720, 1723, 2049, 3659, 4045,  4190,
+    5060, 5061, 6000, 6379, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080, 11211};
+
+static bool is_bad_port(uint16_t port)
+{
+    for (size_t i = 0; i < LL_COUNT(bad_ports) && bad_ports[i] <= port; i++) {
+        if (bad_ports[i] == port) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int egress_check(const struct egress_policy *p, const union addr *a, const char **reason)
 {
     unsigned char ip[16];
@@ -160,6 +182,9 @@ int egress_check(const struct egress_policy *p, const union addr *a, const char 
     }
     if (in_list(p->allow, p->n_allow, ip) || in_list(p->allow, p->n_allow, judged)) {
         return 0;
+    }
+    if (row->class != IP_LOOPBACK && is_bad_port(addr_port(a))) {
+        return blocked(reason, "port"); /* loopback is for development, on any port */
     }
     if (in_list(p->deny, p->n_deny, ip) || in_list(p->deny, p->n_deny, judged)) {
         return blocked(reason, "denied");

@@ -344,9 +344,33 @@ static void host_names_are_judged_at_registration(void **state)
     }
 }
 
+static void test_ports_of_other_protocols(void **state)
+{
+    (void)state;
+    struct cidr all;
+    assert_int_equal(cidr_parse(&all, STR("8.8.8.8")), 0);
+    const struct egress_policy strict = {0};
+    const struct egress_policy listed = {.allow = &all, .n_allow = 1};
+    const uint16_t bad[] = {22, 25, 2049, 6379, 11211};
+    const uint16_t good[] = {80, 443, 8080, 8443, 50000};
+    union addr a;
+    for (size_t i = 0; i < LL_COUNT(bad); i++) {
+        const char *reason = NULL;
+        assert_int_equal(addr_parse_ip(&a, STR("8.8.8.8"), bad[i]), 0);
+        assert_int_equal(egress_check(&strict, &a, &reason), ERR_BLOCKED);
+        assert_string_equal(reason, "port");
+        assert_int_equal(egress_check(&listed, &a, NULL), 0); /* an operator may insist */
+    }
+    for (size_t i = 0; i < LL_COUNT(good); i++) {
+        assert_int_equal(addr_parse_ip(&a, STR("8.8.8.8"), good[i]), 0);
+        assert_int_equal(egress_check(&strict, &a, NULL), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_ports_of_other_protocols),
         cmocka_unit_test(every_range_is_judged),
         cmocka_unit_test(options_open_only_what_they_name),
         cmocka_unit_test(not_an_ip_address_is_refused),
