@@ -38,24 +38,26 @@ struct flight { /* one event */
     bool is_recorded;
 };
 
+#define NAME_ROOM 64
+
 static int64_t now_ns(void)
 {
     return clock_mono_ns(clock_system());
 }
 
-static void names(const struct bench *b, uint64_t n, char tenant[24], char dest[24])
+static void names(const struct bench *b, uint64_t n, char tenant[NAME_ROOM], char dest[NAME_ROOM])
 {
     const uint64_t t = n % (uint64_t)b->n_tenants;
-    (void)snprintf(tenant, 24, "tenant_%" PRIu64, t);
-    (void)snprintf(dest, 24, "des_%" PRIu64 "_%" PRIu64, t, n / (uint64_t)b->n_tenants % 10);
+    (void)snprintf(tenant, NAME_ROOM, "tenant_%" PRIu64, t);
+    (void)snprintf(dest, NAME_ROOM, "des_%" PRIu64 "_%" PRIu64, t, n / (uint64_t)b->n_tenants % 10);
 }
 
 static void on_durable(void *ctx)
 {
     struct flight *f = ctx;
     struct bench *b = f->b;
-    char tenant[24];
-    char dest[24];
+    char tenant[NAME_ROOM];
+    char dest[NAME_ROOM];
 
     if (f->is_recorded) {
         b->n_recorded++;
@@ -94,8 +96,8 @@ static void put(struct bench *b)
     static char data[N_DATA];
     struct flight *f = mem_alloc(sizeof(*f));
     char id[ID_LEN];
-    char tenant[24];
-    char dest[24];
+    char tenant[NAME_ROOM];
+    char dest[NAME_ROOM];
     struct blob *blob;
 
     *f = (struct flight){.waiter = {.fn = on_durable, .ctx = f}, .b = b, .put_ns = now_ns()};

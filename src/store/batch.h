@@ -103,7 +103,7 @@ static inline bool batch_is_empty(const struct batch *b)
 
 static inline struct str batch_data(const struct batch *b, const struct op *op)
 {
-    return str_of(b->data.p + op->offset, op->n);
+    return op->n != 0 ? str_of(b->data.p + op->offset, op->n) : STR_NULL;
 }
 
 #endif

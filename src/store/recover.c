@@ -20,6 +20,7 @@ struct scan {
     store_event_fn on_event;
     store_attempt_fn on_attempt;
     void *ctx;
+    bool at_end; /* the row that ended the scan was only the first beyond it */
 };
 
 static void log_row(const struct scan *sc, const char *tree, const MDB_val *key, int rc)
@@ -77,7 +78,8 @@ static int object_row(struct scan *sc, const MDB_val *key, const MDB_val *value)
     int rc;
 
     if (k.n < 1 || (unsigned char)k.p[0] != (unsigned char)sc->object) {
-        return ERR_NOT_FOUND; /* the end of this kind */
+        sc->at_end = true; /* of this kind */
+        return ERR_NOT_FOUND;
     }
     rc = value_open(value, &payload);
     if (rc != 0) {
@@ -94,7 +96,7 @@ int store_each_object(struct store *s, enum store_object kind, store_object_fn f
     struct scan sc = {
         .s = s, .tree = TREE_CF, .row = object_row, .object = kind, .on_object = fn, .ctx = ctx};
     const int rc = scan_run(&sc, str_of(&first, 1));
-    return rc == ERR_NOT_FOUND ? 0 : rc;
+    return sc.at_end ? 0 : rc;
 }
 
 static int retry_row(struct scan *sc, const MDB_val *key, const MDB_val *value)
@@ -103,20 +105,25 @@ static int retry_row(struct scan *sc, const MDB_val *key, const MDB_val *value)
     struct str p;
     int rc = value_open(value, &p);
 
-    if (rc == 0 && (p.n != RETRY_BYTES - SEAL_BYTES || key->mv_size != KEY_RETRY)) {
-        rc = ERR_CORRUPT;
-    }
-    if (rc != 0) {
-        log_row(sc, "rt", key, rc);
+    if (key->mv_size != KEY_RETRY) {
+        log_row(sc, "rt", key, ERR_CORRUPT);
         return 0;
     }
     rt = (struct retry_record){
         .event_seq = get_be64(key->mv_data),
         .dest_num = get_be32((const unsigned char *)key->mv_data + 8),
-        .number = get_be32(p.p),
-        .next_at_ms = (int64_t)get_be64(p.p + 4),
-        .manual = p.p[12] != 0,
+        .number = 1,
     };
+    if (rc == 0 && p.n != RETRY_BYTES - SEAL_BYTES) {
+        rc = ERR_CORRUPT;
+    }
+    if (rc != 0) { /* when and how often is lost; that it is owed is not: due at once */
+        log_row(sc, "rt", key, rc);
+        return sc->on_retry(sc->ctx, &rt);
+    }
+    rt.number = get_be32(p.p);
+    rt.next_at_ms = (int64_t)get_be64(p.p + 4);
+    rt.manual = p.p[12] != 0;
     return sc->on_retry(sc->ctx, &rt);
 }
 
