@@ -3,8 +3,10 @@
  * several keys. */
 #include "app_config.h"
 
+#include "longline/auth.h"
 #include "longline/check.h"
 #include "longline/mem.h"
+#include "longline/vault.h"
 
 #define AUTH(ctype, f)    CFG_AT(ctype, struct auth_cfg, f)
 #define SECRETS(ctype, f) CFG_AT(ctype, struct secrets_cfg, f)
@@ -175,6 +177,32 @@ static int check_webhook(const struct config *c, struct err_detail *err)
     return 0;
 }
 
+/* Keys that are given must be usable; the others are generated. */
+static int check_keys(const struct config *c, struct err_detail *err)
+{
+    const struct str stand_in = STR("0000000000000000");
+    const struct str admin = str_c(c->auth.admin_key);
+    const struct str jwt = str_c(c->auth.jwt_secret);
+    struct auth *auth = NULL;
+    int rc = auth_new(&auth, admin.n != 0 ? admin : stand_in, jwt.n != 0 ? jwt : stand_in, err);
+    if (rc != 0) {
+        err_prefix(err, "[auth]");
+        return rc;
+    }
+    auth_free(auth);
+    const struct str key = str_c(c->secrets.key);
+    struct vault *vault = NULL;
+    if (key.n != 0) {
+        rc = vault_new(&vault, key, err);
+        if (rc != 0) {
+            err_prefix(err, "secrets.key");
+            return rc;
+        }
+        vault_free(vault);
+    }
+    return 0;
+}
+
 static int check(const void *cfg, struct err_detail *err)
 {
     const struct config *c = cfg;
@@ -188,15 +216,10 @@ static int check(const void *cfg, struct err_detail *err)
     if ((c->server.tls_cert[0] == '\0') != (c->server.tls_key[0] == '\0')) {
         return err_set(err, ERR_INVALID, 0, "server.tls_cert and server.tls_key go together");
     }
-    const size_t key_n = str_c(c->auth.admin_key).n;
-    if (key_n != 0 && key_n < 16) {
-        return err_set(err, ERR_INVALID, 0, "auth.admin_key is shorter than 16 characters");
+    int rc = check_keys(c, err);
+    if (rc == 0) {
+        rc = deliver_cfg_check(&c->delivery, err);
     }
-    const size_t jwt_n = str_c(c->auth.jwt_secret).n;
-    if (jwt_n != 0 && jwt_n < 16) {
-        return err_set(err, ERR_INVALID, 0, "auth.jwt_secret is shorter than 16 bytes");
-    }
-    int rc = deliver_cfg_check(&c->delivery, err);
     if (rc == 0) {
         rc = check_webhook(c, err);
     }

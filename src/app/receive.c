@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "longline/date.h"
+#include "longline/enc.h"
 #include "longline/http_server.h"
 #include "longline/json.h"
 #include "longline/log.h"
@@ -98,13 +99,21 @@ static void print_json(const struct http_request *rq, const char *verdict, const
     buf_fini(&text);
 }
 
-/* What a terminal would act on is shown as dots. */
+/* Control characters, those of the C1 range and bytes that are no text are shown as dots: a terminal
+ * would act on them. */
 static void print_safe(struct str s)
 {
-    for (size_t i = 0; i < s.n; i++) {
+    for (size_t i = 0; i < s.n;) {
+        const size_t n = utf8_sequence(s.p + i, s.n - i);
         const unsigned char c = (unsigned char)s.p[i];
-        const bool fit = c == '\n' || c == '\t' || (c >= 0x20 && c != 0x7f);
-        (void)fputc(fit ? c : '.', stdout);
+        const bool ascii = n == 1 && (c == '\n' || c == '\t' || (c >= 0x20 && c != 0x7f));
+        const bool c1 = n == 2 && c == 0xc2 && (unsigned char)s.p[i + 1] < 0xa0;
+        if (ascii || (n > 1 && !c1)) {
+            (void)fwrite(s.p + i, 1, n, stdout);
+        } else {
+            (void)fputc('.', stdout);
+        }
+        i += n != 0 ? n : 1;
     }
 }
 
@@ -194,6 +203,9 @@ static int parse_options(struct receiver *r, struct err_detail *err)
     }
     for (size_t i = 0; i < r->cli->n_secrets; i++) {
         const struct str secret = str_c(r->cli->secrets[i]);
+        if (secret.n == 0) {
+            return err_set(err, ERR_INVALID, 0, "--secret is empty: anybody could sign with it");
+        }
         int rc = sign_key_from_secret(&r->v0[i], SIGN_MODE_DEFAULT, secret);
         if (rc == 0) {
             rc = sign_key_from_secret(&r->v1[i], SIGN_MODE_STANDARD, secret);

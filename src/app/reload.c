@@ -31,6 +31,8 @@ static void apply(struct server *s, struct config *fresh)
     http_server_reload(s->http, &fresh->server);
     store_reload(s->store, &fresh->store);
     http_client_reload(s->client, &fresh->client);
+    dialer_set_timeouts(s->dialer, fresh->client.dns_timeout_ms, fresh->client.connect_timeout_ms,
+                        fresh->client.tls_timeout_ms);
     deliver_reload(s->deliver, &fresh->delivery);
     registry_set_limit(s->registry, (size_t)fresh->api.max_destinations_per_tenant);
     api_reload(s->api, &fresh->api);

@@ -68,9 +68,11 @@ static void test_checks(void **state)
         {{"server.tls_cert=a"}, "server.tls_cert and server.tls_key go together"},
         {{"server.tls_key=a"}, "server.tls_cert and server.tls_key go together"},
         {{"server.tls_key=a", "server.tls_cert=b"}, NULL},
-        {{"auth.admin_key=0123456789abcde"}, "auth.admin_key is shorter than 16 characters"},
+        {{"auth.admin_key=0123456789abcde"}, "the admin key must have 16"},
         {{"auth.admin_key=0123456789abcdef"}, NULL},
-        {{"auth.jwt_secret=short"}, "auth.jwt_secret is shorter than 16 bytes"},
+        {{"auth.jwt_secret=short"}, "[auth]"},
+        {{"auth.admin_key=spaces are not allowed"}, "visible ASCII"},
+        {{"secrets.key=zz"}, "secrets.key: "},
         {{"delivery.retry_schedule=5s, never"}, "\"never\" is not a duration"},
         {{"delivery.retry_schedule=5s, 0"}, "\"0\" is not a duration"},
         {{"delivery.retry_schedule=5s, 5m"}, NULL},
@@ -225,7 +227,7 @@ static void test_reference_file_is_fresh(void **state)
     (void)state;
     FILE *f = fopen("conf/longline.conf", "r");
     if (f == NULL) {
-        skip();
+        fail_msg("conf/longline.conf is not in the working directory");
     }
     static char got[TEXT_MAX];
     struct buf text;
@@ -241,8 +243,10 @@ static void test_reference_file_is_fresh(void **state)
 static void test_values_hide_secrets(void **state)
 {
     (void)state;
-    static const char *const sets[] = {"auth.admin_key=very-secret-admin", "secrets.key=hidden-key",
-                                       "auth.jwt_secret=very-secret-token", "log.level=debug"};
+    static const char *const sets[] = {
+        "auth.admin_key=very-secret-admin",
+        "secrets.key=000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1dface",
+        "auth.jwt_secret=very-secret-token", "log.level=debug"};
     struct config *c = NULL;
     struct err_detail err;
     struct buf text;
@@ -251,7 +255,7 @@ static void test_values_hide_secrets(void **state)
     assert_int_equal(cfg_write_values(&app_schema, c, &text), 0);
     assert_int_equal(buf_add_c(&text, '\0'), 0);
     assert_null(strstr(text.p, "very-secret"));
-    assert_null(strstr(text.p, "hidden"));
+    assert_null(strstr(text.p, "1dface"));
     assert_non_null(strstr(text.p, "level = debug"));
     buf_fini(&text);
     cfg_free(&app_schema, c);
