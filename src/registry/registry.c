@@ -111,76 +111,64 @@ size_t registry_tenant_n_destinations(const struct registry *r, struct str id)
     return te != NULL ? te->n_dests : 0;
 }
 
-static bool listed(const struct registry_tenant_page *q, struct str id)
+/* The tenants to page through, in their order: all, or those that were asked for by id. */
+static int candidates(const struct registry *r, const struct registry_tenant_page *q,
+                      struct arena *a, struct tenant_order *out)
 {
     if (q->ids.n == 0) {
-        return true;
+        *out = r->order;
+        return 0;
+    }
+    *out = (struct tenant_order){.cap = q->ids.n};
+    out->v = arena_alloc(a, q->ids.n * sizeof(struct tenant_entry *));
+    if (out->v == NULL) {
+        return ERR_TOO_BIG;
     }
     for (size_t i = 0; i < q->ids.n; i++) {
-        if (str_eq(q->ids.v[i], id)) {
-            return true;
+        struct tenant_entry *te = tenant_entry_find(r, q->ids.v[i]);
+        if (te == NULL) {
+            continue;
+        }
+        const size_t at = tenant_order_find(out, te->tenant->created_ms, te->tenant->id);
+        if (at == out->n || out->v[at] != te) { /* an id may stand twice */
+            tenant_order_add(out, te);
         }
     }
-    return false;
+    return 0;
 }
 
 /* Index of the first one to show, going up or (one more than it) going down. */
-static size_t page_start(const struct registry *r, const struct registry_tenant_page *q)
+static size_t page_start(const struct tenant_order *o, const struct registry_tenant_page *q)
 {
     if (q->after_id.p == NULL) {
-        return q->ascending ? 0 : r->order.n;
+        return q->ascending ? 0 : o->n;
     }
-    size_t at = tenant_order_find(&r->order, q->after_ms, q->after_id);
-    if (q->ascending && at < r->order.n && r->order.v[at]->tenant->created_ms == q->after_ms &&
-        str_eq(r->order.v[at]->tenant->id, q->after_id)) {
+    size_t at = tenant_order_find(o, q->after_ms, q->after_id);
+    if (q->ascending && at < o->n && o->v[at]->tenant->created_ms == q->after_ms &&
+        str_eq(o->v[at]->tenant->id, q->after_id)) {
         at++;
     }
     return at;
-}
-
-static size_t count_listed(const struct registry *r, const struct registry_tenant_page *q)
-{
-    if (q->ids.n == 0) {
-        return r->order.n;
-    }
-    size_t n = 0;
-    for (size_t i = 0; i < q->ids.n; i++) {
-        bool seen = false;
-        for (size_t j = 0; j < i; j++) {
-            seen = seen || str_eq(q->ids.v[i], q->ids.v[j]);
-        }
-        if (!seen && tenant_entry_find(r, q->ids.v[i]) != NULL) {
-            n++;
-        }
-    }
-    return n;
 }
 
 int registry_list_tenants(const struct registry *r, const struct registry_tenant_page *q,
                           struct arena *a, const struct tenant ***out, size_t *n, bool *more,
                           size_t *total)
 {
+    struct tenant_order o;
     const struct tenant **v = arena_alloc(a, (q->limit + 1) * sizeof(const struct tenant *));
-    if (v == NULL) {
+    if (v == NULL || candidates(r, q, a, &o) != 0) {
         return ERR_TOO_BIG;
     }
-    *total = count_listed(r, q);
+    *total = o.n;
     *out = v;
     *n = 0;
-    *more = false;
-    size_t at = page_start(r, q);
-    while (q->ascending ? at < r->order.n : at > 0) {
-        const struct tenant *t = r->order.v[q->ascending ? at : at - 1]->tenant;
+    size_t at = page_start(&o, q);
+    while (*n < q->limit && (q->ascending ? at < o.n : at > 0)) {
+        v[(*n)++] = o.v[q->ascending ? at : at - 1]->tenant;
         at = q->ascending ? at + 1 : at - 1;
-        if (!listed(q, t->id)) {
-            continue;
-        }
-        if (*n == q->limit) {
-            *more = true;
-            break;
-        }
-        v[(*n)++] = t;
     }
+    *more = q->ascending ? at < o.n : at > 0;
     return 0;
 }
 
