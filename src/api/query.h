@@ -13,7 +13,7 @@
 #include "longline/arena.h"
 #include "longline/store.h"
 
-#define QUERY_MAX_PARAMS 1024
+#define QUERY_MAX_PARAMS 256
 
 struct query_param {
     struct str name;

@@ -137,8 +137,8 @@ static int take(struct reader *r, const char *section, const char *name, const c
     if (was_seen(r, &ref)) {
         return err_set(r->err, ERR_EXISTS, 0, "%s.%s is set twice", ref.sec->name, ref.key->name);
     }
-    return cfg_set(r->cfg, ref,
-                   ref.key->kind == CFG_LIST ? list_line(str_c(value)) : str_c(value), r->err);
+    return cfg_set(r->cfg, ref, ref.key->kind == CFG_LIST ? list_line(str_c(value)) : str_c(value),
+                   r->err);
 }
 
 /* inih's sense: non-zero is success. */

@@ -5,10 +5,28 @@
  */
 #include "native.h"
 
+#include "longline/match.h"
+
 static struct model_caller caller_of(const struct call *c)
 {
     return (struct model_caller){
         .is_admin = c->is_admin, .now_ms = call_now_ms(c), .topics = &c->api->topics};
+}
+
+/* What a filter says is the tenant's business, but one that is never evaluated would lose events
+ * without a word. */
+static void check_filter(struct call *c, const struct destination *d, const struct destination *old,
+                         struct problem *p)
+{
+    struct filter *f = NULL;
+
+    if (d->filter.n == 0 || (old != NULL && str_eq(old->filter, d->filter))) {
+        return;
+    }
+    if (filter_compile(&f, d->filter) != 0) {
+        problem_add(p, call_arena(c), "filter failed maxlength validation");
+    }
+    filter_free(f);
 }
 
 /* The driver's part; fills p when it refuses. */
@@ -87,6 +105,9 @@ void destinations_create(struct call *c)
     destination_parse_create(&d, body, &caller, call_arena(c), &problem);
     d.tenant_id = c->params[0];
     if (problem.status == 0) {
+        check_filter(c, &d, NULL, &problem);
+    }
+    if (problem.status == 0) {
         prepare(c, &d, NULL, true, &problem);
     }
     if (problem.status != 0) {
@@ -116,6 +137,9 @@ void destinations_patch(struct call *c)
     }
     d = *old;
     destination_parse_patch(&d, old, body, &caller, &touched, call_arena(c), &problem);
+    if (problem.status == 0) {
+        check_filter(c, &d, old, &problem);
+    }
     if (problem.status == 0) {
         prepare(c, &d, old, touched, &problem);
     }

@@ -34,9 +34,9 @@
 const struct cfg_key http_server_cfg_keys[] = {
     TEXT_KEY("listen", listen, "127.0.0.1:3333",
              "Address and port to listen on; port 0 lets the system choose"),
-    SIZE_KEY("max_body", max_body, "1MiB", KIB, 64 * MIB,
+    SIZE_KEY("max_body", max_body, "1MiB", KIB, 4 * MIB,
              "Largest request body, except where another key says otherwise"),
-    SIZE_KEY("max_publish_body", max_publish_body, "1MiB", KIB, 64 * MIB,
+    SIZE_KEY("max_publish_body", max_publish_body, "1MiB", KIB, 4 * MIB,
              "Largest body of a publish request"),
     SIZE_KEY("max_head", max_head, "16KiB", KIB, MIB, "Largest request line with headers"),
     COUNT_KEY("max_headers", max_headers, CFG_RELOAD, "64", 8, 1000, "Most headers in a request"),

@@ -107,7 +107,7 @@ static void count_held(struct conn *c)
     if (c->state != CONN_CLOSING) {
         n = stream_pending(c->stream) + (c->state == CONN_BODY ? c->parser.body.n : 0);
     }
-    c->server->held += n - c->held; /* wraps to what is meant */
+    c->server->held = c->server->held - c->held + n;
     c->held = n;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A host's free slot is used whatever becomes of the destination that was to have it. */
+/* Caps that destinations share: a host's free slot is used whatever becomes of the destination that
+ * was to have it, and large events in flight are bounded by their bytes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -132,6 +133,48 @@ static void test_raised_caps_work_at_once(void **state)
     sched_free(f.s);
 }
 
+/* How many start when each work is an event of that many KiB, found out at the start. */
+static size_t start_kib(struct sched *s, uint16_t kib, struct work **out)
+{
+    size_t n = 0;
+    for (struct work *w = sched_next(s, 0); w != NULL; w = sched_next(s, 0)) {
+        sched_set_cost(s, w, kib);
+        out[n++] = w;
+    }
+    return n;
+}
+
+static void test_bytes_in_flight(void **state)
+{
+    (void)state;
+    struct rng_seeded rng;
+    rng_seeded_init(&rng, 3);
+    struct sched_cfg c = cfg;
+    c.max_inflight_per_host = 50;
+    c.max_inflight_per_dest = 50;
+    c.initial_inflight_per_dest = 50;
+    c.max_inflight_kib = 1000;
+    c.max_inflight_kib_per_tenant = 400;
+    struct sched *s = sched_new(&c, NULL, &rng.rng);
+    for (uint32_t i = 0; i < 3; i++) {
+        struct sched_dest *d = sched_dest_get(s, i + 1, i + 1, HOST);
+        for (uint64_t k = 0; k < 20; k++) {
+            (void)sched_add(s, d, 100 * i + k, 1, 0, 0);
+        }
+    }
+    struct work *w[60];
+    /* Four of each tenant would fit; the third tenant finds only 200 KiB left. */
+    size_t n = start_kib(s, 100, w);
+    assert_int_equal(n, 10);
+    end(s, w[0], &ok);
+    end(s, w[1], &ok);
+    n = start_kib(s, 1000, w); /* one passes the bound, and the rest waits */
+    assert_int_equal(n, 1);
+    end(s, w[0], &ok);
+    assert_true(start_kib(s, 100, w) > 0);
+    sched_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -140,6 +183,7 @@ int main(void)
         cmocka_unit_test(test_next_one_moves_to_another_host),
         cmocka_unit_test(test_tenant_of_next_one_is_at_its_cap),
         cmocka_unit_test(test_raised_caps_work_at_once),
+        cmocka_unit_test(test_bytes_in_flight),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
