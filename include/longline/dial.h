@@ -30,6 +30,8 @@ struct dialer_options {
 
 void dialer_open(struct dialer **out, struct loop *l, const struct dialer_options *o);
 void dialer_set_policy(struct dialer *d, const struct egress_policy *p);
+/* For dials that start from now on; values as in the options. */
+void dialer_set_timeouts(struct dialer *d, int64_t dns_ms, int64_t connect_ms, int64_t tls_ms);
 const struct egress_policy *dialer_policy(const struct dialer *d);
 /* Every dial must be over and every stream closed before. */
 void dialer_free(struct dialer *d);

@@ -13,10 +13,11 @@
 #include "longline/log.h"
 #include "longline/mem.h"
 
-#define ATTEMPT_MAGIC     0xa77e3970u
-#define ATTEMPT_ARENA_MAX ((size_t)256 * 1024)
-#define MAX_SPARE         1024
-#define EVENT_MAX         (64u << 20)
+#define ATTEMPT_MAGIC       0xa77e3970u
+#define ATTEMPT_ARENA_MAX   ((size_t)256 * 1024)
+#define UNREADABLE_PAUSE_MS 1000
+#define MAX_SPARE           1024
+#define EVENT_MAX           (64u << 20)
 
 static struct attempt *attempt_new(struct deliver *d, struct work *w)
 {
@@ -293,18 +294,24 @@ static void on_sent(void *ctx, const struct dest_outcome *o)
     finish(a, o);
 }
 
-/* The event cannot be read. Purged by retention: nothing is left to deliver or to tell about. */
+/* The event cannot be read. A passing cause: tried again later. Purged by retention: nothing is left to deliver or to tell about. */
 static void event_unreadable(struct attempt *a, int rc)
 {
     struct deliver *d = a->d;
-    log_warn("event.unreadable", LOG_INT("seq", a->work->event_seq), LOG_ERR(rc));
-    metric_inc(&d->metrics.failed, 1);
-    if (rc == ERR_NOT_FOUND) {
-        end_work(d, a->work);
+    struct work *w = a->work;
+    log_warn("event.unreadable", LOG_INT("seq", w->event_seq), LOG_ERR(rc));
+    if (rc != ERR_NOT_FOUND && rc != ERR_CORRUPT && rc != ERR_VERSION && rc != ERR_TOO_BIG) {
+        const int64_t now = loop_mono_ms(d->loop); /* out of memory and the like: it may pass */
+        sched_again(d->sched, w, w->number, now + UNREADABLE_PAUSE_MS, now);
         attempt_end(a);
         return;
     }
-    struct work *w = a->work;
+    metric_inc(&d->metrics.failed, 1);
+    if (rc == ERR_NOT_FOUND) {
+        end_work(d, w);
+        attempt_end(a);
+        return;
+    }
     const struct destination *dest = d->source.find(d->source.ctx, w->dest->num);
     const struct dest_outcome o = {.code = STR(DEST_CODE_CORRUPT),
                                    .error = STR("the stored event is damaged and was not sent"),

@@ -354,10 +354,15 @@ void dialer_open(struct dialer **out, struct loop *l, const struct dialer_option
     struct dialer *d = mem_zalloc(sizeof(*d));
     d->loop = l;
     d->o = *o;
-    d->o.dns_timeout_ms = o->dns_timeout_ms > 0 ? o->dns_timeout_ms : 3000;
-    d->o.connect_timeout_ms = o->connect_timeout_ms > 0 ? o->connect_timeout_ms : 5000;
-    d->o.tls_timeout_ms = o->tls_timeout_ms > 0 ? o->tls_timeout_ms : 5000;
+    dialer_set_timeouts(d, o->dns_timeout_ms, o->connect_timeout_ms, o->tls_timeout_ms);
     *out = d;
+}
+
+void dialer_set_timeouts(struct dialer *d, int64_t dns_ms, int64_t connect_ms, int64_t tls_ms)
+{
+    d->o.dns_timeout_ms = dns_ms > 0 ? dns_ms : 3000;
+    d->o.connect_timeout_ms = connect_ms > 0 ? connect_ms : 5000;
+    d->o.tls_timeout_ms = tls_ms > 0 ? tls_ms : 5000;
 }
 
 void dialer_set_policy(struct dialer *d, const struct egress_policy *p)

@@ -86,6 +86,9 @@ static void take_time(struct publish_request *out, yyjson_val *root, struct prob
         return;
     }
     int64_t ns = 0;
+    if (str_eq(text, STR("0001-01-01T00:00:00Z"))) {
+        return; /* Go's zero time: the client set none */
+    }
     if (date_parse_rfc3339(text, &ns) != 0) {
         problem_set(p, 422, "time must be an RFC 3339 date, such as 2026-01-02T15:04:05Z");
         return;

@@ -219,6 +219,37 @@ def test_objects_have_a_size(api, tenant, hook):
     assert len(api.get(f"/tenants/{tenant}/destinations").must(200)) == 20
 
 
+# ---- filters ----
+
+
+def nested(depth):
+    filter_ = {"x": 1}
+    for _ in range(depth):
+        filter_ = {"x": filter_}
+    return filter_
+
+
+def test_filters_that_would_never_be_evaluated_are_refused(api, tenant, hook):
+    path = f"/tenants/{tenant}/destinations"
+    body = {"type": "webhook", "topics": "*", "config": {"url": hook.url}}
+    dest = api.destination(tenant, hook.url)
+    for filter_ in [nested(40), {"data": {"x": list(range(5000))}}]:
+        for reply in [api.post(path, json={**body, "filter": filter_}),
+                      api.patch(f"{path}/{dest['id']}", json={"filter": filter_})]:
+            reply.error(422, "validation error", ["filter failed maxlength validation"])
+    api.post(path, json={**body, "filter": nested(25)}).must(201)
+    api.patch(f"{path}/{dest['id']}", json={"filter": {"data": {"x": list(range(4000))}}}).must(200)
+    api.patch(f"{path}/{dest['id']}", json={"metadata": {"a": "b"}}).must(200)
+
+
+def test_costly_filters_hold_nobody_up(gw, api, tenant, hook):
+    for _ in range(10):
+        api.destination(tenant, hook.url, filter={"data": {"x": [7] * 4000}})
+    begin = time.monotonic()
+    api.publish(tenant, {"x": [1] * 200000})
+    assert time.monotonic() - begin < 5  # 8 billion comparisons if each were made
+
+
 # ---- names that lead inside ----
 
 

@@ -13,9 +13,15 @@ from support.gateway import ADMIN_KEY, JWT_SECRET
 from support.raw import exchange
 
 ADMIN_ONLY = [("POST", "/publish"), ("GET", "/tenants/{t}/token")]
-ANYONE = [("GET", "/topics"), ("GET", "/destination-types"), ("GET", "/tenants"),
-          ("GET", "/tenants/{t}"), ("GET", "/tenants/{t}/destinations"), ("GET", "/events"),
-          ("GET", "/attempts")]
+ANYONE = [
+    ("GET", "/topics"),
+    ("GET", "/destination-types"),
+    ("GET", "/tenants"),
+    ("GET", "/tenants/{t}"),
+    ("GET", "/tenants/{t}/destinations"),
+    ("GET", "/events"),
+    ("GET", "/attempts"),
+]
 
 
 def call(api, method, path, tenant):
@@ -27,20 +33,43 @@ def with_header(api, value):
     return bare.request("GET", "/api/v1/topics", headers={"Authorization": value})
 
 
-@pytest.mark.parametrize("method, path", ADMIN_ONLY + ANYONE + [
-    ("POST", "/retry"), ("PUT", "/tenants/{t}"), ("DELETE", "/tenants/{t}"),
-    ("POST", "/tenants/{t}/destinations"), ("PATCH", "/tenants/{t}/destinations/d"),
-    ("GET", "/events/x"), ("GET", "/attempts/x")])
+@pytest.mark.parametrize(
+    "method, path",
+    ADMIN_ONLY
+    + ANYONE
+    + [
+        ("POST", "/retry"),
+        ("PUT", "/tenants/{t}"),
+        ("DELETE", "/tenants/{t}"),
+        ("POST", "/tenants/{t}/destinations"),
+        ("PATCH", "/tenants/{t}/destinations/d"),
+        ("GET", "/events/x"),
+        ("GET", "/attempts/x"),
+    ],
+)
 def test_without_a_key(api, tenant, method, path):
     r = call(Api(api.base), method, path, tenant)
     r.empty(401)
     call(Api(api.base, "wrong-key-0123456789"), method, path, tenant).empty(401)
 
 
-@pytest.mark.parametrize("value", [
-    "", "Bearer", "Bearer ", ADMIN_KEY, f"bearer {ADMIN_KEY}", f"Basic {ADMIN_KEY}",
-    f"Bearer  {ADMIN_KEY}", f"Bearer {ADMIN_KEY}x", f"Bearer {ADMIN_KEY[:-1]}",
-    f"Bearer {ADMIN_KEY.upper()}", "Bearer " + "x" * 9000, f"Token {ADMIN_KEY}"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "Bearer",
+        "Bearer ",
+        ADMIN_KEY,
+        f"bearer {ADMIN_KEY}",
+        f"Basic {ADMIN_KEY}",
+        f"Bearer  {ADMIN_KEY}",
+        f"Bearer {ADMIN_KEY}x",
+        f"Bearer {ADMIN_KEY[:-1]}",
+        f"Bearer {ADMIN_KEY.upper()}",
+        "Bearer " + "x" * 9000,
+        f"Token {ADMIN_KEY}",
+    ],
+)
 def test_headers_that_open_nothing(api, value):
     assert with_header(api, value).status in (401,), value
 
@@ -73,11 +102,19 @@ def test_tokens_open_the_tenants_routes(api, tenant, method, path):
     assert call(api.with_token(api.token_of(tenant)), method, path, tenant).status == 200
 
 
-@pytest.mark.parametrize("method, path", [
-    ("GET", "/tenants/{t}"), ("PUT", "/tenants/{t}"), ("DELETE", "/tenants/{t}"),
-    ("GET", "/tenants/{t}/destinations"), ("POST", "/tenants/{t}/destinations"),
-    ("GET", "/tenants/{t}/destinations/d"), ("PUT", "/tenants/{t}/destinations/d/enable"),
-    ("GET", "/tenants/{t}/destinations/d/attempts")])
+@pytest.mark.parametrize(
+    "method, path",
+    [
+        ("GET", "/tenants/{t}"),
+        ("PUT", "/tenants/{t}"),
+        ("DELETE", "/tenants/{t}"),
+        ("GET", "/tenants/{t}/destinations"),
+        ("POST", "/tenants/{t}/destinations"),
+        ("GET", "/tenants/{t}/destinations/d"),
+        ("PUT", "/tenants/{t}/destinations/d/enable"),
+        ("GET", "/tenants/{t}/destinations/d/attempts"),
+    ],
+)
 @pytest.mark.parametrize("exists", [True, False])
 def test_another_tenants_path(api, tenant, fresh, method, path, exists):
     other = fresh("other")
@@ -134,21 +171,25 @@ BAD_TOKENS = {
     "unknown tenant": lambda t: sign(claims_of("nobody-of-that-name")),
     "none": lambda t: part({"alg": "none", "typ": "JWT"}) + "." + part(claims_of(t)) + ".",
     "none, signed": lambda t: sign(claims_of(t)).replace(
-        sign(claims_of(t)).split(".")[0], part({"alg": "none", "typ": "JWT"})),
+        sign(claims_of(t)).split(".")[0], part({"alg": "none", "typ": "JWT"})
+    ),
     "no signature": lambda t: sign(claims_of(t)).rsplit(".", 1)[0] + ".",
     "two parts": lambda t: sign(claims_of(t)).rsplit(".", 1)[0],
     "four parts": lambda t: sign(claims_of(t)) + ".x",
     "cut": lambda t: sign(claims_of(t))[:-2],
     "padded": lambda t: sign(claims_of(t)) + "=",
     "claims changed": lambda t: ".".join(
-        [sign(claims_of("x")).split(".")[0], part(claims_of(t)), sign(claims_of("x")).split(".")[2]]),
+        [sign(claims_of("x")).split(".")[0], part(claims_of(t)), sign(claims_of("x")).split(".")[2]]
+    ),
     "critical": lambda t: sign(claims_of(t), headers={"crit": ["x"], "x": 1}),
     "exp is text": lambda t: jwt.api_jws.encode(
-        json.dumps({**claims_of(t), "exp": "never"}).encode(), JWT_SECRET, algorithm="HS256"),
+        json.dumps({**claims_of(t), "exp": "never"}).encode(), JWT_SECRET, algorithm="HS256"
+    ),
     "claims are a list": lambda t: jwt.api_jws.encode(b"[]", JWT_SECRET, algorithm="HS256"),
     "claims are no json": lambda t: jwt.api_jws.encode(b"{", JWT_SECRET, algorithm="HS256"),
     "subject is a number": lambda t: jwt.api_jws.encode(
-        json.dumps({**claims_of(t), "sub": 7}).encode(), JWT_SECRET, algorithm="HS256"),
+        json.dumps({**claims_of(t), "sub": 7}).encode(), JWT_SECRET, algorithm="HS256"
+    ),
     "empty": lambda t: "..",
 }
 
@@ -171,8 +212,11 @@ def test_hmac_of_other_sizes_is_refused(api, tenant):
 
 def test_unauthorised_bodies_are_not_read(api, gw):
     """The key is judged before the body has come."""
-    a = exchange(gw.port, "POST /api/v1/publish HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n"
-                          "Authorization: Bearer nope\r\n\r\n")
+    a = exchange(
+        gw.port,
+        "POST /api/v1/publish HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n"
+        "Authorization: Bearer nope\r\n\r\n",
+    )
     assert a.status == 401 and a.body == b""
 
 

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-kill -9 at random moments under load, again and again on the same data. Every life of the process
-sends a User-Agent of its own, so that each delivery is known to belong to one of them.
+kill -9 at random moments under load, again and again on the same data.
 
 LONGLINE_CRASH_LOOPS sets the number of kills (10), LONGLINE_CRASH_SEED repeats a run.
 """
@@ -23,11 +22,12 @@ SEED = int(os.environ.get("LONGLINE_CRASH_SEED", str(random.randrange(1 << 30)))
 
 
 class Lives:
-    """Starts a gateway over and over; knows which life a delivery came from."""
+    """A gateway that is started over and over, and the ledger of all that went through it."""
 
     def __init__(self, make_gateway, receiver, settings=None, **kw):
-        self.g = make_gateway({**FAST_RETRIES, "delivery.retry_limit": "50", **(settings or {})}, **kw)
-        self.n = 0
+        self.g = make_gateway(
+            {**FAST_RETRIES, "delivery.retry_limit": "50", **(settings or {})}, **kw
+        )
         self.hook = receiver.hook()
         self.begin()
         self.g.api.tenant("t")
@@ -35,8 +35,6 @@ class Lives:
         self.ledger = Ledger(self.hook, dest["credentials"]["secret"])
 
     def begin(self):
-        self.n += 1
-        self.g.settings["webhook.user_agent"] = f"life-{self.n}"
         start = time.monotonic()
         self.g.start()
         return time.monotonic() - start
@@ -54,7 +52,9 @@ def test_kill_9_at_random_moments(make_gateway, receiver):
     ledger = lives.ledger
     slowest = 0.0
     for loop in range(LOOPS):
-        load = Load(ledger, lives.g.api, "t", f"k{loop}", threads=4, size=rng.choice([100, 1000, 9000]))
+        load = Load(
+            ledger, lives.g.api, "t", f"k{loop}", threads=4, size=rng.choice([100, 1000, 9000])
+        )
         if rng.random() < 0.3:
             lives.hook.script(Reply(500), Reply(500), Reply(503), Reply(200))
         moment = threading.Event()
@@ -64,8 +64,10 @@ def test_kill_9_at_random_moments(make_gateway, receiver):
         slowest = max(slowest, lives.begin())
     lives.check()
     lives.g.wait_metric("longline_pending", 0, deadline=60)
-    print(f"{len(ledger.accepted)} accepted, {len(ledger.unknown)} unknown, "
-          f"{len(lives.hook.requests)} deliveries, slowest start {slowest:.2f} s")
+    print(
+        f"{len(ledger.accepted)} accepted, {len(ledger.unknown)} unknown, "
+        f"{len(lives.hook.requests)} deliveries, slowest start {slowest:.2f} s"
+    )
     assert len(ledger.accepted) > LOOPS * 5
 
     # What is on record agrees with what happened: each accepted event has one success at the end.
@@ -86,8 +88,6 @@ def test_kill_during_the_start(make_gateway, receiver):
     load.stop()
     rng = random.Random(SEED)
     for _ in range(8):
-        lives.n += 1
-        lives.g.settings["webhook.user_agent"] = f"life-{lives.n}"
         lives.g.launch()
         threading.Event().wait(rng.uniform(0.0, 0.08))
         lives.g.kill9()

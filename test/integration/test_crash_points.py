@@ -22,28 +22,35 @@ POINTS = list(range(1, ALL + 1)) if ALL else [1, 2, 3, 5, 8, 13, 21, 34, 55, 89,
 
 
 def strace(what, when):
-    return ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync",
-            "-e", f"inject=fdatasync:{what}:when={when}"]
+    return [
+        "strace",
+        "-f",
+        "-qq",
+        "-o",
+        "/dev/null",
+        "-e",
+        "trace=fdatasync",
+        "-e",
+        f"inject=fdatasync:{what}:when={when}",
+    ]
 
 
 class World:
     def __init__(self, make_gateway, receiver):
         # One queue for all: the breaker is off, the endpoint is always there.
-        self.g = make_gateway({**FAST_RETRIES, "delivery.retry_limit": "50"},
-                              env={"ASAN_OPTIONS": "detect_leaks=0"})
+        self.g = make_gateway(
+            {**FAST_RETRIES, "delivery.retry_limit": "50"}, env={"ASAN_OPTIONS": "detect_leaks=0"}
+        )
         self.hook = receiver.hook()
         self.g.start()
         self.g.api.tenant("t")
         self.secret = self.g.api.destination("t", self.hook.url)["credentials"]["secret"]
         self.g.stop()
         self.ledger = Ledger(self.hook, self.secret)
-        self.life = 0
 
     def run_until_it_dies(self, wrap, prefix):
         """Starts it below strace, publishes until it is gone; returns its exit status."""
         g = self.g
-        self.life += 1
-        g.settings["webhook.user_agent"] = f"life-{self.life}"
         g.wrap = wrap
         g.launch()
         wait_until(lambda: g.out or not g.is_running(), "a ready line or the end", deadline=40)
@@ -60,8 +67,6 @@ class World:
         return code
 
     def recover(self):
-        self.life += 1
-        self.g.settings["webhook.user_agent"] = f"life-{self.life}"
         self.g.start()
         self.ledger.settle(deadline=40)
         self.g.stop()
@@ -79,7 +84,7 @@ def world(make_gateway, receiver):
 @pytest.mark.timeout(120 * PATIENCE)
 @pytest.mark.parametrize("point", POINTS)
 def test_killed_at_fdatasync(world, point):
-    world.run_until_it_dies(strace("signal=SIGKILL", point), f"p{point}-{world.life}")
+    world.run_until_it_dies(strace("signal=SIGKILL", point), f"p{point}-{world.g.starts}")
     world.recover()
     world.check()
 
@@ -89,7 +94,9 @@ def test_killed_at_fdatasync(world, point):
 @pytest.mark.parametrize("point", [4, 40])
 def test_a_failing_fdatasync(world, error, point):
     """Fail-stop: what may not be on disk is never acknowledged, and the process ends."""
-    code = world.run_until_it_dies(strace(f"error={error}", point), f"f{error}{point}-{world.life}")
+    code = world.run_until_it_dies(
+        strace(f"error={error}", point), f"f{error}{point}-{world.g.starts}"
+    )
     assert code not in (0, None)
     world.recover()
     world.check()
@@ -98,8 +105,6 @@ def test_a_failing_fdatasync(world, error, point):
 def test_unacknowledged_is_not_a_lie(world):
     """An event that was published when the disk failed was not answered 202 unless it is there."""
     g = world.g
-    world.life += 1
-    g.settings["webhook.user_agent"] = f"life-{world.life}"
     g.wrap = strace("error=EIO", 3)
     g.launch()
     wait_until(lambda: g.out or not g.is_running(), deadline=40)
@@ -108,7 +113,7 @@ def test_unacknowledged_is_not_a_lie(world):
         api = Api(json.loads(g.out[0])["listen"], g.admin_key)
         for i in range(50):
             try:
-                statuses.append(world.ledger.publish(api, "t", f"lie-{world.life}-{i}"))
+                statuses.append(world.ledger.publish(api, "t", f"lie-{world.g.starts}-{i}"))
             except (OSError, http.client.HTTPException):
                 break
         wait_until(lambda: not g.is_running())

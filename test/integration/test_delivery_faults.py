@@ -13,10 +13,14 @@ from support.receiver import Close, Dribble, Endless, Hang, Raw, Receiver, Reply
 from support.wait import stays_true, wait_until
 
 LIMITS = {
-    **FAST_RETRIES, "delivery.retry_limit": "0",
-    "client.total_timeout": "3s", "client.first_byte_timeout": "800ms",
-    "client.connect_timeout": "800ms", "client.write_timeout": "800ms",
-    "client.max_response_head": "8KiB", "client.max_response_body": "16KiB",
+    **FAST_RETRIES,
+    "delivery.retry_limit": "0",
+    "client.total_timeout": "3s",
+    "client.first_byte_timeout": "800ms",
+    "client.connect_timeout": "800ms",
+    "client.write_timeout": "800ms",
+    "client.max_response_head": "8KiB",
+    "client.max_response_body": "16KiB",
     "client.keep_response_body": "1KiB",
 }
 
@@ -46,7 +50,10 @@ FAILURES = {
     "closes": (Close(), ["connection_reset"]),
     "resets": (Reset(), ["connection_reset"]),
     "resets in the head": (Reset(b"HTTP/1.1 200"), ["connection_reset"]),
-    "closes in the head": (Raw(b"HTTP/1.1 200 OK\r\nContent-"), ["connection_reset", "protocol_error"]),
+    "closes in the head": (
+        Raw(b"HTTP/1.1 200 OK\r\nContent-"),
+        ["connection_reset", "protocol_error"],
+    ),
     "hangs": (Hang(), ["timeout"]),
     "dribbles its head": (Dribble(OK, 0.25), ["timeout"]),
     "garbage": (Raw(b"\x00\x01\x02 this is no HTTP at all\r\n\r\n"), ["protocol_error"]),
@@ -55,19 +62,28 @@ FAILURES = {
     "http 2": (Raw(b"HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n"), ["protocol_error"]),
     "status is text": (Raw(b"HTTP/1.1 abc OK\r\n\r\n"), ["protocol_error"]),
     "status is 99": (Raw(b"HTTP/1.1 99 OK\r\nContent-Length: 0\r\n\r\n"), ["protocol_error", "99"]),
-    "head without end": (Endless(b"HTTP/1.1 200 OK\r\n", b"A: " + b"b" * 1000 + b"\r\n"),
-                         ["protocol_error"]),
+    "head without end": (
+        Endless(b"HTTP/1.1 200 OK\r\n", b"A: " + b"b" * 1000 + b"\r\n"),
+        ["protocol_error"],
+    ),
     "line without end": (Endless(b"HTTP/1.1 200 ", b"x" * 1000), ["protocol_error"]),
     "a million headers": (Endless(b"HTTP/1.1 200 OK\r\n", b"A: b\r\n" * 100), ["protocol_error"]),
-    "interim answers without end": (Endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 100),
-                                    ["protocol_error", "timeout"]),
-    "switches protocols": (Raw(b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"),
-                           ["protocol_error", "101"]),
+    "interim answers without end": (
+        Endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 100),
+        ["protocol_error", "timeout"],
+    ),
+    "switches protocols": (
+        Raw(b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"),
+        ["protocol_error", "101"],
+    ),
     "length and chunked": (
         Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
-        ["protocol_error"]),
-    "two lengths": (Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nokx"),
-                    ["protocol_error"]),
+        ["protocol_error"],
+    ),
+    "two lengths": (
+        Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nokx"),
+        ["protocol_error"],
+    ),
     "bad length": (Raw(b"HTTP/1.1 200 OK\r\nContent-Length: abc\r\n\r\n"), ["protocol_error"]),
     "redirects": (Reply(302, b"", {"Location": "/elsewhere"}), ["302"]),
     "errors": (Reply(500, b"oh"), ["500"]),
@@ -91,7 +107,9 @@ AFTER_THE_HEAD = {
     "resets in the body": Reset(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc"),
     "bad chunk": Raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n"),
     "closes in a chunk": Raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab"),
-    "dribbles its body": Dribble(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n" + b"x" * 100, 0.08),
+    "dribbles its body": Dribble(
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n" + b"x" * 100, 0.08
+    ),
 }
 
 
@@ -118,8 +136,12 @@ SUCCESSES = {
     "until close": Raw(b"HTTP/1.1 200 OK\r\n\r\nhello"),
     "http 1.0": Raw(b"HTTP/1.0 200 OK\r\n\r\nhello"),
     "no reason": Raw(b"HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n"),
-    "chunked": Raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", keep=True),
-    "trailer": Raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nA: b\r\n\r\n"),
+    "chunked": Raw(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", keep=True
+    ),
+    "trailer": Raw(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nA: b\r\n\r\n"
+    ),
     "no content": Raw(b"HTTP/1.1 204 No Content\r\n\r\n", keep=True),
     "odd header values": Reply(200, headers={"X-Odd": "\xe4\xf6", "X-Long": "y" * 2000}),
     "slow but in time": Reply(200, delay=0.4),
@@ -153,8 +175,15 @@ def test_large_bodies_are_kept_in_part(api, tenant, receiver):
     assert a["response_data"]["body"] == "r" * 1024
 
 
-@pytest.mark.parametrize("body", [b"\xff\xfe\x00 binary", "ü".encode() * 512 + b"x",
-                                  b'"quotes" \\ and \x01 controls', "é".encode()[:1] * 3])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\xff\xfe\x00 binary",
+        "ü".encode() * 512 + b"x",
+        b'"quotes" \\ and \x01 controls',
+        "é".encode()[:1] * 3,
+    ],
+)
 def test_any_body_can_be_shown(api, tenant, receiver, body):
     a = attempt(api, tenant, receiver.hook().script(Reply(500, body)).url)
     assert isinstance(a["response_data"]["body"], str)
@@ -162,8 +191,9 @@ def test_any_body_can_be_shown(api, tenant, receiver, body):
 
 def test_two_answers_to_one_request(api, tenant, receiver):
     """The second one must not become the answer to the next request."""
-    hook = receiver.hook().script(Raw(OK + b"HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n", keep=True),
-                                  Reply(200))
+    hook = receiver.hook().script(
+        Raw(OK + b"HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n", keep=True), Reply(200)
+    )
     a = attempt(api, tenant, hook.url)
     assert a["status"] == "success", a
     e = api.publish(tenant)
@@ -260,10 +290,18 @@ def test_close_is_honoured(api, tenant):
 
 def test_the_breaker(make_gateway, receiver):
     """Unanswered attempts in a row pause the destination; the work waits and uses up no attempt."""
-    g = make_gateway({**LIMITS, "delivery.breaker_failures": "3", "delivery.breaker_open": "700ms",
-                      "delivery.breaker_max": "700ms", "delivery.retry_limit": "10",
-                      "delivery.retry_interval": "50ms", "delivery.retry_max_delay": "50ms",
-                      "delivery.initial_inflight": "1"}).start()
+    g = make_gateway(
+        {
+            **LIMITS,
+            "delivery.breaker_failures": "3",
+            "delivery.breaker_open": "700ms",
+            "delivery.breaker_max": "700ms",
+            "delivery.retry_limit": "10",
+            "delivery.retry_interval": "50ms",
+            "delivery.retry_max_delay": "50ms",
+            "delivery.initial_inflight": "1",
+        }
+    ).start()
     g.api.tenant("t")
     hook = receiver.hook().script(Reset())
     g.api.destination("t", hook.url)
@@ -274,8 +312,9 @@ def test_the_breaker(make_gateway, receiver):
     hook.script(Reply(200))
     got = hook.wait_for(4)
     assert got[3].time - got[2].time >= 0.65
-    rows = wait_until(lambda: [a for a in g.api.attempts(event_id=e["id"])
-                               if a["status"] == "success"])
+    rows = wait_until(
+        lambda: [a for a in g.api.attempts(event_id=e["id"]) if a["status"] == "success"]
+    )
     assert rows[0]["attempt_number"] == 4
     assert g.metric("longline_paused_destinations") == 0
 

@@ -28,10 +28,21 @@ def create(api, tenant, **fields):
 
 # ---- create ----
 
+
 def test_create_minimal(api, tenant):
     d = create(api, tenant)
-    assert list(d) == ["id", "tenant_id", "type", "topics", "config", "credentials", "created_at",
-                       "updated_at", "disabled_at", "target"]
+    assert list(d) == [
+        "id",
+        "tenant_id",
+        "type",
+        "topics",
+        "config",
+        "credentials",
+        "created_at",
+        "updated_at",
+        "disabled_at",
+        "target",
+    ]
     assert d["tenant_id"] == tenant
     assert d["topics"] == ["*"]
     assert d["config"] == {"url": URL}
@@ -44,15 +55,35 @@ def test_create_minimal(api, tenant):
 
 
 def test_create_with_everything(api, tenant):
-    d = create(api, tenant, id="my-own", topics=["a", "b", "a"], filter={"data": {"x": 1}},
-               config={"url": URL, "custom_headers": '{"x-a":"1"}', "other": "kept"},
-               credentials={"secret": "my secret", "unknown": "dropped"},
-               delivery_metadata={"region": "eu", "n": 3}, metadata={"team": "a"},
-               created_at="2026-01-01T00:00:00Z", updated_at="2026-01-02T00:00:00Z",
-               disabled_at="2026-01-03T00:00:00Z")
-    assert list(d) == ["id", "tenant_id", "type", "topics", "filter", "config", "credentials",
-                       "delivery_metadata", "metadata", "created_at", "updated_at", "disabled_at",
-                       "target"]
+    d = create(
+        api,
+        tenant,
+        id="my-own",
+        topics=["a", "b", "a"],
+        filter={"data": {"x": 1}},
+        config={"url": URL, "custom_headers": '{"x-a":"1"}', "other": "kept"},
+        credentials={"secret": "my secret", "unknown": "dropped"},
+        delivery_metadata={"region": "eu", "n": 3},
+        metadata={"team": "a"},
+        created_at="2026-01-01T00:00:00Z",
+        updated_at="2026-01-02T00:00:00Z",
+        disabled_at="2026-01-03T00:00:00Z",
+    )
+    assert list(d) == [
+        "id",
+        "tenant_id",
+        "type",
+        "topics",
+        "filter",
+        "config",
+        "credentials",
+        "delivery_metadata",
+        "metadata",
+        "created_at",
+        "updated_at",
+        "disabled_at",
+        "target",
+    ]
     assert d["id"] == "my-own"
     assert d["topics"] == ["a", "b"]
     assert d["filter"] == {"data": {"x": 1}}
@@ -71,7 +102,9 @@ def test_updated_at_defaults_to_created_at(api, tenant):
 
 
 def test_maps_are_made_text(api, tenant):
-    d = create(api, tenant, metadata={"b": True, "n": 30, "big": 1000000, "z": None, "o": {"k": [1]}})
+    d = create(
+        api, tenant, metadata={"b": True, "n": 30, "big": 1000000, "z": None, "o": {"k": [1]}}
+    )
     assert d["metadata"] == {"b": "true", "n": "30", "big": "1e+06", "z": "", "o": '{"k":[1]}'}
 
 
@@ -83,30 +116,54 @@ def test_custom_headers_as_text_or_object(api, tenant, headers):
     assert json.loads(d["config"]["custom_headers"]) == want
 
 
-@pytest.mark.parametrize("change, data", [
-    ({"type": None}, ["type is required"]),
-    ({"topics": None}, ["topics is required"]),
-    ({"type": None, "topics": None}, ["type is required", "topics is required"]),
-    ({"config": {}}, ["config.url is required"]),
-    ({"config": None}, ["config.url is required"]),
-    ({"config": {"url": ""}}, ["config.url is required"]),
-    ({"config": {"url": URL, "custom_headers": "no json"}},
-     ["config.custom_headers failed invalid validation"]),
-    ({"config": {"url": URL, "custom_headers": {"Host": "x"}}},
-     ["config.custom_headers.Host is forbidden"]),
-    ({"config": {"url": URL, "custom_headers": {"content-type": "x"}}},
-     ["config.custom_headers.content-type is forbidden"]),
-    ({"config": {"url": URL, "custom_headers": {"User-Agent": "x"}}},
-     ["config.custom_headers.User-Agent is forbidden"]),
-    ({"credentials": {"previous_secret": "p", "previous_secret_invalid_at": "2030-01-01T00:00:00Z"}},
-     ["credentials.secret is required"]),
-    ({"credentials": {"secret": "s", "previous_secret": "p"}},
-     ["credentials.previous_secret_invalid_at is required"]),
-    ({"credentials": {"secret": "s", "previous_secret_invalid_at": "2030-01-01T00:00:00Z"}},
-     ["credentials.previous_secret is required"]),
-    ({"credentials": {"rotate_secret": "true"}},
-     ["credentials.rotate_secret failed invalid validation"]),
-])
+@pytest.mark.parametrize(
+    "change, data",
+    [
+        ({"type": None}, ["type is required"]),
+        ({"topics": None}, ["topics is required"]),
+        ({"type": None, "topics": None}, ["type is required", "topics is required"]),
+        ({"config": {}}, ["config.url is required"]),
+        ({"config": None}, ["config.url is required"]),
+        ({"config": {"url": ""}}, ["config.url is required"]),
+        (
+            {"config": {"url": URL, "custom_headers": "no json"}},
+            ["config.custom_headers failed invalid validation"],
+        ),
+        (
+            {"config": {"url": URL, "custom_headers": {"Host": "x"}}},
+            ["config.custom_headers.Host is forbidden"],
+        ),
+        (
+            {"config": {"url": URL, "custom_headers": {"content-type": "x"}}},
+            ["config.custom_headers.content-type is forbidden"],
+        ),
+        (
+            {"config": {"url": URL, "custom_headers": {"User-Agent": "x"}}},
+            ["config.custom_headers.User-Agent is forbidden"],
+        ),
+        (
+            {
+                "credentials": {
+                    "previous_secret": "p",
+                    "previous_secret_invalid_at": "2030-01-01T00:00:00Z",
+                }
+            },
+            ["credentials.secret is required"],
+        ),
+        (
+            {"credentials": {"secret": "s", "previous_secret": "p"}},
+            ["credentials.previous_secret_invalid_at is required"],
+        ),
+        (
+            {"credentials": {"secret": "s", "previous_secret_invalid_at": "2030-01-01T00:00:00Z"}},
+            ["credentials.previous_secret is required"],
+        ),
+        (
+            {"credentials": {"rotate_secret": "true"}},
+            ["credentials.rotate_secret failed invalid validation"],
+        ),
+    ],
+)
 def test_create_validation_errors(api, tenant, change, data):
     b = body()
     for key, value in change.items():
@@ -118,47 +175,77 @@ def test_create_validation_errors(api, tenant, change, data):
     assert api.get(path(tenant)).must(200) == []
 
 
-@pytest.mark.parametrize("change, message", [
-    ({"type": "carrier_pigeon"}, "no provider registered for destination type: carrier_pigeon"),
-    ({"topics": "a"}, "validation failed: invalid topics format"),
-    ({"topics": 1}, "validation failed: invalid topics format"),
-    ({"topics": []}, "validation failed: invalid topics"),
-    ({"topics": ["user.*"]}, "validation failed: invalid topics"),
-    ({"created_at": "2099-01-01T00:00:00Z"}, "created_at cannot be in the future"),
-    ({"updated_at": "2099-01-01T00:00:00Z"}, "updated_at cannot be in the future"),
-    ({"disabled_at": "2099-01-01T00:00:00Z"}, "disabled_at cannot be in the future"),
-    ({"config": "x"}, "invalid JSON"),
-    ({"config": []}, "invalid JSON"),
-    ({"credentials": 1}, "invalid JSON"),
-    ({"metadata": []}, "invalid JSON"),
-    ({"delivery_metadata": "x"}, "invalid JSON"),
-    ({"filter": []}, "invalid JSON"),
-    ({"filter": "x"}, "invalid JSON"),
-    ({"id": 7}, "invalid JSON"),
-    ({"type": 7}, "invalid JSON"),
-    ({"disabled_at": 7}, "invalid JSON"),
-])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"type": "carrier_pigeon"}, "no provider registered for destination type: carrier_pigeon"),
+        ({"topics": "a"}, "validation failed: invalid topics format"),
+        ({"topics": 1}, "validation failed: invalid topics format"),
+        ({"topics": []}, "validation failed: invalid topics"),
+        ({"topics": ["user.*"]}, "validation failed: invalid topics"),
+        ({"created_at": "2099-01-01T00:00:00Z"}, "created_at cannot be in the future"),
+        ({"updated_at": "2099-01-01T00:00:00Z"}, "updated_at cannot be in the future"),
+        ({"disabled_at": "2099-01-01T00:00:00Z"}, "disabled_at cannot be in the future"),
+        ({"config": "x"}, "invalid JSON"),
+        ({"config": []}, "invalid JSON"),
+        ({"credentials": 1}, "invalid JSON"),
+        ({"metadata": []}, "invalid JSON"),
+        ({"delivery_metadata": "x"}, "invalid JSON"),
+        ({"filter": []}, "invalid JSON"),
+        ({"filter": "x"}, "invalid JSON"),
+        ({"id": 7}, "invalid JSON"),
+        ({"type": 7}, "invalid JSON"),
+        ({"disabled_at": 7}, "invalid JSON"),
+    ],
+)
 def test_create_refusals_without_data(api, tenant, change, message):
     api.post(path(tenant), json=body(**change)).error(422, message)
 
 
-@pytest.mark.parametrize("raw", [b"", b"{", b"[]", b'"x"', b"{}x", b'{"a":}', b"\xff\xfe",
-                                 b'{"type":"webhook",}', b"[" * 100000])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'"x"',
+        b"{}x",
+        b'{"a":}',
+        b"\xff\xfe",
+        b'{"type":"webhook",}',
+        b"[" * 100000,
+    ],
+)
 def test_create_malformed_bodies(api, tenant, raw):
     api.post(path(tenant), body=raw).error(422, "invalid JSON")
 
 
-@pytest.mark.parametrize("url", ["ftp://example.com/x", "example.com", "https://", "https:///x",
-                                 "https://a b/", "javascript:alert(1)", "https://exa mple.com/",
-                                 "//example.com/", "https://example.com/\nx", "https://[::1", "x"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://example.com/x",
+        "example.com",
+        "https://",
+        "https:///x",
+        "https://a b/",
+        "javascript:alert(1)",
+        "https://exa mple.com/",
+        "//example.com/",
+        "https://example.com/\nx",
+        "https://[::1",
+        "x",
+    ],
+)
 def test_bad_urls(api, tenant, url):
     r = api.post(path(tenant), json=body(config={"url": url}))
     assert r.status == 422 and r.json["message"] == "validation error", repr(r)
     assert r.json["data"][0] == "config.url failed pattern validation"
 
 
-@pytest.mark.parametrize("headers", [{"bad name": "x"}, {"": "x"}, {"-x": "y"}, {"a": 1}, {"a": ""},
-                                     {"a": "b\r\nc: d"}, [1], "7"])
+@pytest.mark.parametrize(
+    "headers",
+    [{"bad name": "x"}, {"": "x"}, {"-x": "y"}, {"a": 1}, {"a": ""}, {"a": "b\r\nc: d"}, [1], "7"],
+)
 def test_bad_custom_headers(api, tenant, headers):
     r = api.post(path(tenant), json=body(config={"url": URL, "custom_headers": headers}))
     assert r.status == 422 and r.json["message"] == "validation error", repr(r)
@@ -217,6 +304,7 @@ def test_unknown_destination(api, tenant):
 
 # ---- list ----
 
+
 def test_list_is_sorted_and_filtered(api, tenant):
     third = create(api, tenant, topics=["a", "b"], created_at="2026-01-03T00:00:00Z")
     first = create(api, tenant, topics="*", created_at="2026-01-01T00:00:00Z")
@@ -237,6 +325,7 @@ def test_list_is_sorted_and_filtered(api, tenant):
 
 # ---- patch ----
 
+
 def test_patch_topics_and_filter(api, tenant):
     d = create(api, tenant, topics=["a"], filter={"data": {"x": 1, "y": 2}})
     p = path(tenant, d["id"])
@@ -244,7 +333,8 @@ def test_patch_topics_and_filter(api, tenant):
     assert got["topics"] == ["b", "c"] and got["filter"] == {"data": {"x": 1, "y": 2}}
     assert api.patch(p, json={"topics": "*"}).must(200)["topics"] == ["*"]
     assert api.patch(p, json={"filter": {"data": {"z": 3}}}).must(200)["filter"] == {
-        "data": {"z": 3}}
+        "data": {"z": 3}
+    }
     assert "filter" not in api.patch(p, json={"filter": {}}).must(200)
     api.patch(p, json={"filter": {"data": {"z": 3}}}).must(200)
     assert "filter" not in api.patch(p, json={"filter": None}).must(200)
@@ -269,7 +359,8 @@ def test_patch_config(api, tenant):
     assert got["config"] == {"url": URL + "2", "extra": "e"} and got["target"] == URL + "2"
     assert api.patch(p, json={"config": {"extra": None}}).must(200)["config"] == {"url": URL + "2"}
     api.patch(p, json={"config": {"url": None}}).error(
-        422, "validation error", ["config.url is required"])
+        422, "validation error", ["config.url is required"]
+    )
     api.patch(p, json={"config": None}).error(422, "validation error", ["config.url is required"])
     assert api.get(p).must(200)["config"] == {"url": URL + "2"}
 
@@ -288,19 +379,33 @@ def test_patch_disabled_at(api, tenant):
     assert api.patch(p, json={"metadata": {"a": "b"}}).must(200)["disabled_at"] is not None
     assert api.patch(p, json={"disabled_at": None}).must(200)["disabled_at"] is None
     api.patch(p, json={"disabled_at": show(after(3600))}).error(
-        422, "disabled_at cannot be in the future")
+        422, "disabled_at cannot be in the future"
+    )
 
 
 def test_patch_ignores_what_it_does_not_know(api, tenant):
     d = create(api, tenant)
-    got = api.patch(path(tenant, d["id"]), json={
-        "id": "other", "created_at": "2020-01-01T00:00:00Z", "tenant_id": "x", "nonsense": 1})
+    got = api.patch(
+        path(tenant, d["id"]),
+        json={"id": "other", "created_at": "2020-01-01T00:00:00Z", "tenant_id": "x", "nonsense": 1},
+    )
     got = got.must(200)
     assert (got["id"], got["created_at"]) == (d["id"], d["created_at"])
 
 
-@pytest.mark.parametrize("raw", [b"", b"{", b"[]", b'"x"', b'{"topics":["a"],}',
-                                 b'{"config":"x"}', b'{"metadata":[]}', b'{"filter":7}'])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'"x"',
+        b'{"topics":["a"],}',
+        b'{"config":"x"}',
+        b'{"metadata":[]}',
+        b'{"filter":7}',
+    ],
+)
 def test_patch_malformed(api, tenant, raw):
     d = create(api, tenant)
     api.request("PATCH", "/api/v1" + path(tenant, d["id"]), body=raw).error(422, "invalid JSON")
@@ -335,6 +440,7 @@ def test_delete(api, tenant):
 
 # ---- secrets ----
 
+
 def test_rotation(api, tenant):
     d = create(api, tenant)
     p = path(tenant, d["id"])
@@ -347,8 +453,9 @@ def test_rotation(api, tenant):
     assert set(got) == {"secret", "previous_secret", "previous_secret_invalid_at"}
 
     until = show(after(60))
-    again = api.patch(p, json={"credentials": {
-        "rotate_secret": "true", "previous_secret_invalid_at": until}}).must(200)["credentials"]
+    again = api.patch(
+        p, json={"credentials": {"rotate_secret": "true", "previous_secret_invalid_at": until}}
+    ).must(200)["credentials"]
     assert again["previous_secret"] == got["secret"]
     assert parse(again["previous_secret_invalid_at"]) == parse(until)
 
@@ -364,8 +471,11 @@ def test_setting_secrets_as_operator(api, tenant):
     d = create(api, tenant)
     p = path(tenant, d["id"])
     assert api.patch(p, json={"credentials": {"secret": "new one"}}).must(200)["credentials"] == {
-        "secret": "new one"}
-    got = api.patch(p, json={"credentials": {"previous_secret": "old one"}}).must(200)["credentials"]
+        "secret": "new one"
+    }
+    got = api.patch(p, json={"credentials": {"previous_secret": "old one"}}).must(200)[
+        "credentials"
+    ]
     assert got["previous_secret"] == "old one"
     left = (parse(got["previous_secret_invalid_at"]) - now()).total_seconds()
     assert 24 * 3600 - 60 < left <= 24 * 3600
@@ -380,8 +490,15 @@ def test_there_is_always_a_secret(api, tenant):
 
 def test_an_expired_previous_secret_is_hidden(api, tenant):
     d = create(api, tenant)
-    got = api.patch(path(tenant, d["id"]), json={"credentials": {
-        "rotate_secret": True, "previous_secret_invalid_at": "2026-01-01T00:00:00Z"}}).must(200)
+    got = api.patch(
+        path(tenant, d["id"]),
+        json={
+            "credentials": {
+                "rotate_secret": True,
+                "previous_secret_invalid_at": "2026-01-01T00:00:00Z",
+            }
+        },
+    ).must(200)
     assert list(got["credentials"]) == ["secret"]
     assert list(api.get(path(tenant, d["id"])).must(200)["credentials"]) == ["secret"]
 
@@ -389,15 +506,18 @@ def test_an_expired_previous_secret_is_hidden(api, tenant):
 def test_tenants_may_rotate_but_not_choose(api, tenant):
     own = api.with_token(api.token_of(tenant))
     own.post(path(tenant), json=body(credentials={"secret": "mine"})).error(
-        422, "validation error", ["credentials.secret is forbidden"])
+        422, "validation error", ["credentials.secret is forbidden"]
+    )
     d = own.post(path(tenant), json=body()).must(201)
     p = path(tenant, d["id"])
     assert d["credentials"]["secret"].startswith("whsec_")  # never masked
     own.patch(p, json={"credentials": {"secret": "mine"}}).error(
-        422, "validation error", ["credentials.secret is forbidden"])
+        422, "validation error", ["credentials.secret is forbidden"]
+    )
     own.patch(p, json={"credentials": {"secret": d["credentials"]["secret"]}}).must(200)
     own.patch(p, json={"credentials": {"previous_secret": "p"}}).error(
-        422, "validation error", ["credentials.previous_secret is forbidden"])
+        422, "validation error", ["credentials.previous_secret is forbidden"]
+    )
     got = own.patch(p, json={"credentials": {"rotate_secret": True}}).must(200)
     assert got["credentials"]["previous_secret"] == d["credentials"]["secret"]
 
@@ -405,12 +525,21 @@ def test_tenants_may_rotate_but_not_choose(api, tenant):
 def test_destination_types(api, tenant):
     types = api.get("/destination-types").must(200)
     webhook = [t for t in types if t["type"] == "webhook"][0]
-    assert {"type", "config_fields", "credential_fields", "label", "description", "icon",
-            "instructions"} <= set(webhook)
+    assert {
+        "type",
+        "config_fields",
+        "credential_fields",
+        "label",
+        "description",
+        "icon",
+        "instructions",
+    } <= set(webhook)
     assert api.get("/destination-types/webhook").must(200) == webhook
     assert webhook["credential_fields"] == []
-    assert all(f["type"] in ("text", "checkbox", "key_value_map", "select")
-               for f in webhook["config_fields"])
+    assert all(
+        f["type"] in ("text", "checkbox", "key_value_map", "select")
+        for f in webhook["config_fields"]
+    )
     assert api.get("/destination-types/pigeon").status == 404
     assert api.with_token(api.token_of(tenant)).get("/destination-types").must(200) == types
 
@@ -418,8 +547,14 @@ def test_destination_types(api, tenant):
 def test_they_survive_a_restart_and_secrets_are_encrypted(make_gateway):
     g = make_gateway().start()
     g.api.tenant("t")
-    kept = create(g.api, "t", filter={"data": {"x": 1}}, metadata={"a": "b"},
-                  delivery_metadata={"c": "d"}, credentials={"secret": "plain-text-of-a-secret"})
+    kept = create(
+        g.api,
+        "t",
+        filter={"data": {"x": 1}},
+        metadata={"a": "b"},
+        delivery_metadata={"c": "d"},
+        credentials={"secret": "plain-text-of-a-secret"},
+    )
     off = create(g.api, "t", id="off")
     off = g.api.put(path("t", "off") + "/disable").must(200)
     gone = create(g.api, "t")

@@ -28,13 +28,15 @@ def publish(body, headers="", length=None):
     if isinstance(body, str):
         body = body.encode()
     n = len(body) if length is None else length
-    return (f"POST /api/v1/publish HTTP/1.1\r\nHost: x\r\n{AUTH}Content-Length: {n}\r\n{headers}\r\n"
-            .encode() + body)
+    head = f"POST /api/v1/publish HTTP/1.1\r\nHost: x\r\n{AUTH}Content-Length: {n}\r\n{headers}\r\n"
+    return head.encode() + body
 
 
 def chunked(pieces, headers="", end="0\r\n\r\n"):
-    out = (f"POST /api/v1/publish HTTP/1.1\r\nHost: x\r\n{AUTH}Transfer-Encoding: chunked\r\n"
-           f"{headers}\r\n").encode()
+    out = (
+        f"POST /api/v1/publish HTTP/1.1\r\nHost: x\r\n{AUTH}Transfer-Encoding: chunked\r\n"
+        f"{headers}\r\n"
+    ).encode()
     for p in pieces:
         out += b"%x\r\n%s\r\n" % (len(p), p)
     return out + end.encode()
@@ -91,21 +93,32 @@ MALFORMED = {
     "length with sign": (get(method="POST", headers="Content-Length: +1\r\n"), 400),
     "length in hex": (get(method="POST", headers="Content-Length: 0x1\r\n"), 400),
     "length is a list": (get(method="POST", headers="Content-Length: 1, 1\r\n"), 400),
-    "length overflows": (get(method="POST", headers="Content-Length: 99999999999999999999\r\n"), 400),
+    "length overflows": (
+        get(method="POST", headers="Content-Length: 99999999999999999999\r\n"),
+        400,
+    ),
     "two lengths": (get(method="POST", headers="Content-Length: 1\r\nContent-Length: 1\r\n"), 400),
     "two different lengths": (
-        get(method="POST", headers="Content-Length: 1\r\nContent-Length: 2\r\n"), 400),
+        get(method="POST", headers="Content-Length: 1\r\nContent-Length: 2\r\n"),
+        400,
+    ),
     "length and chunked": (
-        get(method="POST", headers="Content-Length: 3\r\nTransfer-Encoding: chunked\r\n"), 400),
+        get(method="POST", headers="Content-Length: 3\r\nTransfer-Encoding: chunked\r\n"),
+        400,
+    ),
     "chunked and length": (
-        get(method="POST", headers="Transfer-Encoding: chunked\r\nContent-Length: 3\r\n"), 400),
+        get(method="POST", headers="Transfer-Encoding: chunked\r\nContent-Length: 3\r\n"),
+        400,
+    ),
     "gzip coding": (get(method="POST", headers="Transfer-Encoding: gzip\r\n"), 501),
     "gzip, chunked": (get(method="POST", headers="Transfer-Encoding: gzip, chunked\r\n"), 501),
     "chunked twice": (get(method="POST", headers="Transfer-Encoding: chunked, chunked\r\n"), 501),
     "chunked with a mark": (get(method="POST", headers="Transfer-Encoding: chunked;q=1\r\n"), 501),
     "xchunked": (get(method="POST", headers="Transfer-Encoding: xchunked\r\n"), 501),
     "chunked in 1.0": (
-        get(method="POST", version="HTTP/1.0", headers="Transfer-Encoding: chunked\r\n"), 400),
+        get(method="POST", version="HTTP/1.0", headers="Transfer-Encoding: chunked\r\n"),
+        400,
+    ),
     "unknown expectation": (get(headers="Expect: a-miracle\r\n"), 417),
     "long target": (get("/" + "a" * 20000), 414),
     "long header": (get(headers="A: " + "b" * 20000 + "\r\n"), 431),
@@ -154,13 +167,24 @@ def test_the_server_is_well_after_all_that(gw, api):
 
 # ---- what is fine ----
 
-@pytest.mark.parametrize("data", [
-    get(), get(version="HTTP/1.0"), get(version="HTTP/1.0", host=""),
-    "\r\n\r\n" + get(), get("http://x/healthz"), get("/healthz?a=b&c"), get(headers="A:b\r\nB: \t c \t\r\n"),
-    get(headers="Content-Length: 0\r\n"), get(headers="Expect: 100-continue\r\n", version="HTTP/1.0"),
-    get(headers="Upgrade: websocket\r\nConnection: Upgrade\r\n"), get(headers="X-" + "a" * 1000 + ": b\r\n"),
-    get(headers="A: \xe4\xf6\r\n"),
-])
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        get(),
+        get(version="HTTP/1.0"),
+        get(version="HTTP/1.0", host=""),
+        "\r\n\r\n" + get(),
+        get("http://x/healthz"),
+        get("/healthz?a=b&c"),
+        get(headers="A:b\r\nB: \t c \t\r\n"),
+        get(headers="Content-Length: 0\r\n"),
+        get(headers="Expect: 100-continue\r\n", version="HTTP/1.0"),
+        get(headers="Upgrade: websocket\r\nConnection: Upgrade\r\n"),
+        get(headers="X-" + "a" * 1000 + ": b\r\n"),
+        get(headers="A: \xe4\xf6\r\n"),
+    ],
+)
 def test_well_formed(gw, data):
     assert exchange(gw.port, data).status == 200
 
@@ -213,8 +237,14 @@ def test_head(gw):
 
 
 def test_options_without_cors(gw):
-    a = exchange(gw.port, get("/api/v1/publish", method="OPTIONS", headers=(
-        "Origin: https://app.example\r\nAccess-Control-Request-Method: POST\r\n")))
+    a = exchange(
+        gw.port,
+        get(
+            "/api/v1/publish",
+            method="OPTIONS",
+            headers=("Origin: https://app.example\r\nAccess-Control-Request-Method: POST\r\n"),
+        ),
+    )
     assert a.status in (200, 204)
     assert set(a.header("allow").split(", ")) == {"POST", "OPTIONS"}
     assert not [n for n, _ in a.headers if n.startswith("access-control-")]
@@ -222,10 +252,13 @@ def test_options_without_cors(gw):
 
 def test_cors(make_gateway):
     g = make_gateway({"server.cors_origins": "https://app.example, https://b.example"}).start()
-    ask = ("Origin: {}\r\nAccess-Control-Request-Method: POST\r\n"
-           "Access-Control-Request-Headers: authorization, content-type\r\n")
-    a = exchange(g.port, get("/api/v1/publish", method="OPTIONS",
-                             headers=ask.format("https://app.example")))
+    ask = (
+        "Origin: {}\r\nAccess-Control-Request-Method: POST\r\n"
+        "Access-Control-Request-Headers: authorization, content-type\r\n"
+    )
+    a = exchange(
+        g.port, get("/api/v1/publish", method="OPTIONS", headers=ask.format("https://app.example"))
+    )
     assert a.status == 204
     assert a.header("access-control-allow-origin") == "https://app.example"
     assert "POST" in a.header("access-control-allow-methods")
@@ -235,14 +268,19 @@ def test_cors(make_gateway):
     # An error must be readable as well.
     a = exchange(g.port, get("/api/v1/topics", headers="Origin: https://b.example\r\n"))
     assert a.status == 401 and a.header("access-control-allow-origin") == "https://b.example"
-    a = exchange(g.port, get("/api/v1/publish", method="OPTIONS", headers=ask.format("https://evil")))
+    a = exchange(
+        g.port, get("/api/v1/publish", method="OPTIONS", headers=ask.format("https://evil"))
+    )
     assert a.header("access-control-allow-origin") is None
 
 
 # ---- bodies ----
 
-@pytest.mark.parametrize("pieces", [[BODY.encode()], [BODY.encode()[:7], BODY.encode()[7:]],
-                                    [bytes([b]) for b in BODY.encode()]])
+
+@pytest.mark.parametrize(
+    "pieces",
+    [[BODY.encode()], [BODY.encode()[:7], BODY.encode()[7:]], [bytes([b]) for b in BODY.encode()]],
+)
 def test_chunked(gw, pieces):
     assert exchange(gw.port, chunked(pieces)).status == 202
 
@@ -258,7 +296,7 @@ def test_one_byte_at_a_time(gw, kind):
     data = publish(BODY) if kind == "length" else chunked([BODY.encode()[:9], BODY.encode()[9:]])
     with RawConnection(gw.port) as c:
         for i in range(len(data)):
-            c.send(data[i:i + 1])
+            c.send(data[i : i + 1])
         assert c.answer().status == 202
 
 
@@ -289,18 +327,19 @@ def test_100_continue(gw):
 
 def test_no_100_for_what_is_refused(gw):
     with RawConnection(gw.port) as c:
-        c.send("POST /api/v1/publish HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n"
-               "Expect: 100-continue\r\nAuthorization: Bearer wrong\r\n\r\n")
+        c.send(
+            "POST /api/v1/publish HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n"
+            "Expect: 100-continue\r\nAuthorization: Bearer wrong\r\n\r\n"
+        )
         assert c.answer().status == 401
     with RawConnection(gw.port) as c:
         c.send(publish("", length=100_000_000, headers="Expect: 100-continue\r\n"))
         assert c.answer().status == 413
 
 
-@pytest.mark.parametrize("data", [
-    publish("x" * 100, length=2_000_000),
-    chunked([b"x" * 500_000] * 3),
-])
+@pytest.mark.parametrize(
+    "data", [publish("x" * 100, length=2_000_000), chunked([b"x" * 500_000] * 3)]
+)
 def test_too_large(gw, data):
     a = exchange(gw.port, data)
     assert a.status == 413 and a.header("connection") == "close"
@@ -324,10 +363,17 @@ def test_half_closed(gw):
 
 # ---- pipelining ----
 
+
 def test_pipelined(gw):
     with RawConnection(gw.port) as c:
-        c.send(HEALTH.encode() + publish(BODY) + get("/nothing").encode() + publish("{") +
-               chunked([BODY.encode()]) + get("/readyz").encode())
+        c.send(
+            HEALTH.encode()
+            + publish(BODY)
+            + get("/nothing").encode()
+            + publish("{")
+            + chunked([BODY.encode()])
+            + get("/readyz").encode()
+        )
         assert [c.answer().status for _ in range(6)] == [200, 202, 404, 422, 202, 200]
 
 
@@ -351,8 +397,10 @@ def test_refused_with_a_body_and_more_behind(gw):
     """An answer given before the body was read must not make the body a request."""
     smuggled = publish(BODY).decode()
     with RawConnection(gw.port) as c:
-        c.send("POST /api/v1/publish HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer wrong\r\n"
-               f"Content-Length: {len(smuggled)}\r\n\r\n{smuggled}" + HEALTH)
+        c.send(
+            "POST /api/v1/publish HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer wrong\r\n"
+            f"Content-Length: {len(smuggled)}\r\n\r\n{smuggled}" + HEALTH
+        )
         assert c.answer().status == 401
         a = c.answer()
         assert a is None or a.status == 200
@@ -360,13 +408,21 @@ def test_refused_with_a_body_and_more_behind(gw):
 
 # ---- limits and slow clients ----
 
+
 @pytest.fixture(scope="module")
 def strict(make_gateway):
-    return make_gateway({
-        "server.head_timeout": "400ms", "server.body_timeout": "400ms",
-        "server.idle_timeout": "400ms", "server.write_timeout": "500ms",
-        "server.max_headers": "10", "server.max_head": "2KiB", "server.max_body": "4KiB",
-        "server.max_connections": "20"}).start()
+    return make_gateway(
+        {
+            "server.head_timeout": "400ms",
+            "server.body_timeout": "400ms",
+            "server.idle_timeout": "400ms",
+            "server.write_timeout": "500ms",
+            "server.max_headers": "10",
+            "server.max_head": "2KiB",
+            "server.max_body": "4KiB",
+            "server.max_connections": "20",
+        }
+    ).start()
 
 
 def test_slow_head(strict):

@@ -13,9 +13,15 @@ from support.wait import PATIENCE, wait_until
 
 @pytest.fixture(scope="module")
 def gw(make_gateway):
-    return make_gateway({**FAST_RETRIES, "delivery.retry_limit": "10",
-                         "delivery.breaker_failures": "5", "client.total_timeout": "10s",
-                         "client.first_byte_timeout": "10s"}).start()
+    return make_gateway(
+        {
+            **FAST_RETRIES,
+            "delivery.retry_limit": "10",
+            "delivery.breaker_failures": "5",
+            "client.total_timeout": "10s",
+            "client.first_byte_timeout": "10s",
+        }
+    ).start()
 
 
 def latencies(api, tenants, hooks, rounds):
@@ -83,8 +89,9 @@ def test_a_backlog_of_one_tenant(api, fresh):
 
 
 def test_one_host_has_a_ceiling(make_gateway):
-    g = make_gateway({**FAST_RETRIES, "delivery.max_inflight_per_host": "4",
-                      "delivery.initial_inflight": "10"}).start()
+    g = make_gateway(
+        {**FAST_RETRIES, "delivery.max_inflight_per_host": "4", "delivery.initial_inflight": "10"}
+    ).start()
     with Receiver() as rx:
         hooks = [rx.hook().script(Reply(200, delay=0.1)) for _ in range(8)]
         for i, h in enumerate(hooks):

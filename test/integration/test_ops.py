@@ -19,8 +19,8 @@ from support.ledger import Ledger, Load
 from support.receiver import Hang, Reply
 from support.wait import PATIENCE, wait_until
 
-
 # ---- health ----
+
 
 def test_healthz(gw, api):
     for path in ("/healthz", "/api/v1/healthz"):
@@ -68,11 +68,18 @@ def test_exposition_format(api):
         key = line.rsplit(" ", 1)[0]
         assert key not in series, f"{key} is there twice"
         series.add(key)
-        base = re.sub(r"_(bucket|sum|count)$", "", m.group(1)) if types[current] == "histogram" else m.group(1)
+        base = (
+            re.sub(r"_(bucket|sum|count)$", "", m.group(1))
+            if types[current] == "histogram"
+            else m.group(1)
+        )
         assert base == current, f"{line} stands below {current}"
     for name, kind in types.items():
-        labels = {tuple(sorted(re.findall(r'([a-z_]+)="', s))) for s in series
-                  if re.match(rf"{name}(\{{| |$)", s)}
+        labels = {
+            tuple(sorted(re.findall(r'([a-z_]+)="', s)))
+            for s in series
+            if re.match(rf"{name}(\{{| |$)", s)
+        }
         assert len(labels) <= 1, f"{name} has series with different labels: {labels}"
         assert kind in ("counter", "gauge", "histogram")
         assert kind != "counter" or name.endswith("_total")
@@ -124,6 +131,7 @@ def test_pending_and_its_age(make_gateway, receiver):
 
 # ---- keys and files ----
 
+
 def test_generated_admin_key(make_gateway):
     g = make_gateway(admin_key=None, jwt_secret=None).start()
     path = g.ready["admin_key_file"]
@@ -156,14 +164,23 @@ def test_ready_line(gw):
 
 
 def test_two_on_one_data_directory(gw):
-    r = run_command("serve", "--data-dir", gw.data_dir, "--set", "server.listen=127.0.0.1:0",
-                    "--set", f"auth.admin_key={ADMIN_KEY}")
+    r = run_command(
+        "serve",
+        "--data-dir",
+        gw.data_dir,
+        "--set",
+        "server.listen=127.0.0.1:0",
+        "--set",
+        f"auth.admin_key={ADMIN_KEY}",
+    )
     assert r.returncode == 1 and r.stdout == ""
     assert gw.api.get("/topics").status == 200
 
 
 def test_a_port_that_is_taken(gw, tmp_path):
-    r = run_command("serve", "--data-dir", tmp_path / "d", "--set", f"server.listen=127.0.0.1:{gw.port}")
+    r = run_command(
+        "serve", "--data-dir", tmp_path / "d", "--set", f"server.listen=127.0.0.1:{gw.port}"
+    )
     assert r.returncode == 1 and "server.listen" in r.stderr and r.stdout == ""
 
 
@@ -194,6 +211,7 @@ def test_a_wrong_secrets_key_is_noticed(make_gateway):
 
 
 # ---- shutdown ----
+
 
 def test_idle_shutdown(make_gateway):
     g = make_gateway().start()
@@ -284,6 +302,7 @@ def test_draining_refuses_new_work(make_gateway, receiver):
 
 # ---- backup ----
 
+
 def test_backup_while_running(make_gateway, receiver, tmp_path):
     g = make_gateway(FAST_RETRIES, admin_key=None, jwt_secret=None).start()
     g.api = Api(g.url, (g.data_dir / "admin.key").read_text().strip())
@@ -327,6 +346,7 @@ def test_backup_of_nothing(tmp_path):
 
 # ---- systemd ----
 
+
 def test_notifications(make_gateway, tmp_path):
     path = str(tmp_path / "notify")
     s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -349,6 +369,7 @@ def test_notifications(make_gateway, tmp_path):
 
 
 # ---- hard limits ----
+
 
 def test_few_file_descriptors(make_gateway, receiver):
     """With 64 descriptors and 200 clients it sheds, and lives."""
@@ -424,9 +445,19 @@ def test_json_logs(make_gateway):
 
 def test_no_output_reader(tmp_path):
     """Nobody reads its stdout or stderr: it runs all the same."""
-    p = subprocess.Popen([binary(), "serve", "--data-dir", str(tmp_path / "d"), "--set",
-                          "server.listen=127.0.0.1:0"], stdout=subprocess.DEVNULL,
-                         stderr=subprocess.DEVNULL, env=environment())
+    p = subprocess.Popen(
+        [
+            binary(),
+            "serve",
+            "--data-dir",
+            str(tmp_path / "d"),
+            "--set",
+            "server.listen=127.0.0.1:0",
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment(),
+    )
     try:
         wait_until(lambda: (tmp_path / "d" / "journal" / "data.mdb").exists())
         wait_until(lambda: (tmp_path / "d" / "secret.key").exists())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Publishing: reference 3.1 to 3.4, and the promise that the receiver gets the publisher's bytes."""
+"""Publishing: reference 3.1 to 3.4, and that the receiver gets the publisher's bytes."""
 
 import json
 import re
@@ -23,44 +23,66 @@ def test_answer(api, tenant, hook):
     assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", got["id"])
 
 
-@pytest.mark.parametrize("body", [
-    b"", b"{", b"[]", b'"x"', b"null", b"7", b"{}{}", b"\xff", b'{"tenant_id":"t","data":{},}',
-    b'{"tenant_id":7,"data":{}}', b'{"tenant_id":"t","data":{},"id":7}',
-    b'{"tenant_id":"t","data":{},"topic":7}', b'{"tenant_id":"t","data":{},"topic":{}}',
-    b'{"tenant_id":"t","data":{},"destination_id":[]}',
-    b'{"tenant_id":"t","data":{},"eligible_for_retry":"yes"}',
-    b'{"tenant_id":"t","data":{},"eligible_for_retry":1}',
-    b'{"tenant_id":"t","data":{},"metadata":{"a":1}}',
-    b'{"tenant_id":"t","data":{},"metadata":{"a":null}}',
-    b'{"tenant_id":"t","data":{},"metadata":[]}',
-    b'{"tenant_id":"t","data":{},"metadata":"x"}',
-    b'{"tenant_id":"t","data":{"a":"\xc3\x28"}}', b'{"tenant_id":"t","data":{"a":"\x01"}}',
-    b'{"tenant_id":"t","data":{"a":01}}', b"{'tenant_id':'t','data':{}}",
-    b'{"tenant_id":"t","data":' + b'{"a":' * 5000 + b"1" + b"}" * 5000 + b"}",
-    b'\xef\xbb\xbf{"tenant_id":"t","data":{}', b'{"tenant_id":"t","data":NaN}',
-    b'{"tenant_id":"t","data":{"a":"\\ud800"}}', b'{"tenant_id":"t" "data":{}}',
-])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'"x"',
+        b"null",
+        b"7",
+        b"{}{}",
+        b"\xff",
+        b'{"tenant_id":"t","data":{},}',
+        b'{"tenant_id":7,"data":{}}',
+        b'{"tenant_id":"t","data":{},"id":7}',
+        b'{"tenant_id":"t","data":{},"topic":7}',
+        b'{"tenant_id":"t","data":{},"topic":{}}',
+        b'{"tenant_id":"t","data":{},"destination_id":[]}',
+        b'{"tenant_id":"t","data":{},"eligible_for_retry":"yes"}',
+        b'{"tenant_id":"t","data":{},"eligible_for_retry":1}',
+        b'{"tenant_id":"t","data":{},"metadata":{"a":1}}',
+        b'{"tenant_id":"t","data":{},"metadata":{"a":null}}',
+        b'{"tenant_id":"t","data":{},"metadata":[]}',
+        b'{"tenant_id":"t","data":{},"metadata":"x"}',
+        b'{"tenant_id":"t","data":{"a":"\xc3\x28"}}',
+        b'{"tenant_id":"t","data":{"a":"\x01"}}',
+        b'{"tenant_id":"t","data":{"a":01}}',
+        b"{'tenant_id':'t','data':{}}",
+        b'{"tenant_id":"t","data":' + b'{"a":' * 5000 + b"1" + b"}" * 5000 + b"}",
+        b'\xef\xbb\xbf{"tenant_id":"t","data":{}',
+        b'{"tenant_id":"t","data":NaN}',
+        b'{"tenant_id":"t","data":{"a":"\\ud800"}}',
+        b'{"tenant_id":"t" "data":{}}',
+    ],
+)
 def test_malformed(api, body):
     raw(api, body).error(422, "invalid JSON")
 
 
-@pytest.mark.parametrize("body, data", [
-    ({"data": {}}, ["tenant_id is required"]),
-    ({"tenant_id": "", "data": {}}, ["tenant_id is required"]),
-    ({"tenant_id": "t"}, ["data is required"]),
-    ({"tenant_id": "t", "data": None}, ["data is required"]),
-    ({}, ["tenant_id is required", "data is required"]),
-    ({"tenant_id": "t", "data": []}, ["data must be a valid JSON object"]),
-    ({"tenant_id": "t", "data": "x"}, ["data must be a valid JSON object"]),
-    ({"tenant_id": "t", "data": 1}, ["data must be a valid JSON object"]),
-    ({"tenant_id": "t", "data": True}, ["data must be a valid JSON object"]),
-])
+@pytest.mark.parametrize(
+    "body, data",
+    [
+        ({"data": {}}, ["tenant_id is required"]),
+        ({"tenant_id": "", "data": {}}, ["tenant_id is required"]),
+        ({"tenant_id": "t"}, ["data is required"]),
+        ({"tenant_id": "t", "data": None}, ["data is required"]),
+        ({}, ["tenant_id is required", "data is required"]),
+        ({"tenant_id": "t", "data": []}, ["data must be a valid JSON object"]),
+        ({"tenant_id": "t", "data": "x"}, ["data must be a valid JSON object"]),
+        ({"tenant_id": "t", "data": 1}, ["data must be a valid JSON object"]),
+        ({"tenant_id": "t", "data": True}, ["data must be a valid JSON object"]),
+    ],
+)
 def test_invalid(api, body, data):
     api.post("/publish", json=body).error(422, "validation error", data)
 
 
-@pytest.mark.parametrize("time", ["yesterday", "2026-01-01", "2026-13-01T00:00:00Z", "", "1767225600",
-                                  "2026-01-01T00:00:00"])
+@pytest.mark.parametrize(
+    "time",
+    ["yesterday", "2026-01-01", "2026-13-01T00:00:00Z", "", "1767225600", "2026-01-01T00:00:00"],
+)
 def test_bad_times(api, time):
     r = api.post("/publish", json={"tenant_id": "t", "data": {}, "time": time})
     assert r.status == 422 and r.json["status"] == 422, repr(r)
@@ -91,13 +113,25 @@ def test_defaults_and_given_fields(api, tenant):
     got = api.publish(tenant)
     e = api.get(f"/events/{got['id']}").must(200)
     assert e["eligible_for_retry"] is True and e["topic"] == "" and "metadata" not in e
-    given = {"id": "given-1", "topic": "a.b", "eligible_for_retry": False,
-             "time": "2026-01-01T12:30:00.25Z", "metadata": {"k": "v"}}
+    given = {
+        "id": "given-1",
+        "topic": "a.b",
+        "eligible_for_retry": False,
+        "time": "2026-01-01T12:30:00.25Z",
+        "metadata": {"k": "v"},
+    }
     api.publish(tenant, {"x": 1}, **given)
     e = api.get("/events/given-1").must(200)
-    assert e == {"id": "given-1", "tenant_id": tenant, "matched_destination_ids": [],
-                 "topic": "a.b", "time": "2026-01-01T12:30:00.25Z", "eligible_for_retry": False,
-                 "metadata": {"k": "v"}, "data": {"x": 1}}
+    assert e == {
+        "id": "given-1",
+        "tenant_id": tenant,
+        "matched_destination_ids": [],
+        "topic": "a.b",
+        "time": "2026-01-01T12:30:00.25Z",
+        "eligible_for_retry": False,
+        "metadata": {"k": "v"},
+        "data": {"x": 1},
+    }
 
 
 def test_unknown_tenant_is_accepted(api):
@@ -105,6 +139,7 @@ def test_unknown_tenant_is_accepted(api):
 
 
 # ---- whom it reaches ----
+
 
 def test_destination_id_narrows(api, tenant, receiver):
     hooks = [receiver.hook() for _ in range(4)]
@@ -198,10 +233,17 @@ def test_a_top_level_field_twice(api, tenant):
 
 
 def test_request_headers(api, tenant, hook):
-    api.destination(tenant, hook.url, delivery_metadata={"region": "eu", "both": "dest"},
-                    config={"custom_headers": {"X-Custom": "c", "Authorization": "Bearer z"}})
-    got = api.publish(tenant, topic="t", metadata={"source": "web", "both": "event",
-                                                   "bad name": "x", "crlf": "a\r\nb: c"})
+    api.destination(
+        tenant,
+        hook.url,
+        delivery_metadata={"region": "eu", "both": "dest"},
+        config={"custom_headers": {"X-Custom": "c", "Authorization": "Bearer z"}},
+    )
+    got = api.publish(
+        tenant,
+        topic="t",
+        metadata={"source": "web", "both": "event", "bad name": "x", "crlf": "a\r\nb: c"},
+    )
     r = hook.wait_for(1)[0]
     assert r.header("x-outpost-event-id") == got["id"]
     assert r.header("x-outpost-topic") == "t"
@@ -219,6 +261,7 @@ def test_request_headers(api, tenant, hook):
 
 
 # ---- sizes ----
+
 
 def test_body_limit(make_gateway, receiver):
     g = make_gateway({"server.max_publish_body": "64KiB"}).start()
@@ -248,6 +291,7 @@ def test_many_metadata_keys(api, tenant, hook):
 
 
 # ---- idempotency ----
+
 
 def test_duplicates(api, tenant, hook, fresh):
     dest = api.destination(tenant, hook.url)

@@ -22,8 +22,9 @@ class Receive:
         cmd = [binary(), "receive", "--listen", "127.0.0.1:0", *args]
         if json_lines:
             cmd.append("--json")
-        self.proc = subprocess.Popen(cmd, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                     env=environment(), text=True)
+        self.proc = subprocess.Popen(
+            cmd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), text=True
+        )
         self.first = self.proc.stdout.readline()
         self.url = json.loads(self.first)["listen"] if json_lines else self.first.split()[-1]
 
@@ -60,21 +61,27 @@ def good_v0(body=b'{"a":1}', secret=SECRET):
 
 def good_v1(body=b'{"a":1}', when=None):
     when = int(time.time()) if when is None else when
-    return {"webhook-id": "e", "webhook-timestamp": str(when),
-            "webhook-signature": v1(SECRET, "e", when, body)}
+    return {
+        "webhook-id": "e",
+        "webhook-timestamp": str(when),
+        "webhook-signature": v1(SECRET, "e", when, body),
+    }
 
 
-@pytest.mark.parametrize("headers, verdict", [
-    (good_v0, "valid"),
-    (good_v1, "valid"),
-    (lambda: {**good_v0(), **good_v1()}, "valid"),
-    (lambda: good_v0(b"other"), "invalid"),
-    (lambda: good_v0(secret="another"), "invalid"),
-    (lambda: good_v1(b"other"), "invalid"),
-    (lambda: good_v1(when=int(time.time()) - 3600), "invalid"),
-    (lambda: {**good_v0(), **good_v1(b"other")}, "invalid"),
-    (lambda: {}, "missing"),
-])
+@pytest.mark.parametrize(
+    "headers, verdict",
+    [
+        (good_v0, "valid"),
+        (good_v1, "valid"),
+        (lambda: {**good_v0(), **good_v1()}, "valid"),
+        (lambda: good_v0(b"other"), "invalid"),
+        (lambda: good_v0(secret="another"), "invalid"),
+        (lambda: good_v1(b"other"), "invalid"),
+        (lambda: good_v1(when=int(time.time()) - 3600), "invalid"),
+        (lambda: {**good_v0(), **good_v1(b"other")}, "invalid"),
+        (lambda: {}, "missing"),
+    ],
+)
 def test_verdicts(headers, verdict):
     with Receive("--secret", SECRET, "--count", "1") as r:
         assert send(r.url, headers=headers()) == 200
@@ -119,9 +126,17 @@ def test_it_stops_on_a_signal():
         assert r.end() == 0
 
 
-@pytest.mark.parametrize("args", [["--status", "abc"], ["--status", "99"], ["--count", "x"],
-                                  ["--listen", "nonsense"], ["--tls-cert", "/none", "--tls-key", "/none"],
-                                  ["--tls-cert", "/none"]])
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["--status", "abc"],
+        ["--status", "99"],
+        ["--count", "x"],
+        ["--listen", "nonsense"],
+        ["--tls-cert", "/none", "--tls-key", "/none"],
+        ["--tls-cert", "/none"],
+    ],
+)
 def test_wrong_options(args):
     r = run_command("receive", *args)
     assert r.returncode != 0 and r.stderr.startswith("longline:"), r
@@ -132,8 +147,9 @@ def test_https_from_the_gateway(make_gateway, authority):
     cert = authority.issue("receive")
     g = make_gateway({**FAST_RETRIES, "egress.ca_file": authority.file}).start()
     g.api.tenant("t")
-    with Receive("--secret", SECRET, "--tls-cert", cert.cert_file, "--tls-key", cert.key_file,
-                 "--count", "2") as r:
+    with Receive(
+        "--secret", SECRET, "--tls-cert", cert.cert_file, "--tls-key", cert.key_file, "--count", "2"
+    ) as r:
         assert r.url.startswith("https://")
         g.api.destination("t", r.url + "/hook", credentials={"secret": SECRET})
         e = g.api.publish("t", {"over": "tls"}, topic="x")

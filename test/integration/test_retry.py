@@ -27,6 +27,7 @@ def retry(api, event_id, dest_id):
 
 # ---- by the clock ----
 
+
 def test_until_it_succeeds(api, tenant, hook):
     hook.script(Reply(500), Reply(404), Reply(200))
     dest = api.destination(tenant, hook.url)
@@ -41,7 +42,10 @@ def test_until_it_succeeds(api, tenant, hook):
     assert got[2].time - got[1].time >= 0.19
     rows = wait_attempts(api, e["id"], 3)
     assert [(a["attempt_number"], a["status"], a["code"], a["manual"]) for a in rows] == [
-        (1, "failed", "500", False), (2, "failed", "404", False), (3, "success", "200", False)]
+        (1, "failed", "500", False),
+        (2, "failed", "404", False),
+        (3, "success", "200", False),
+    ]
     stays_true(lambda: len(hook.requests) == 3, 0.5)
 
 
@@ -63,7 +67,9 @@ def test_not_eligible(api, tenant, hook):
     assert len(attempts_of(api, e["id"])) == 1
 
 
-@pytest.mark.parametrize("status", [301, 302, 304, 307, 400, 401, 404, 409, 422, 429, 500, 502, 503])
+@pytest.mark.parametrize(
+    "status", [301, 302, 304, 307, 400, 401, 404, 409, 422, 429, 500, 502, 503]
+)
 def test_every_failure_is_retried(api, tenant, hook, status):
     headers = {"Location": hook.receiver.base + "/elsewhere"} if status in (301, 302, 307) else None
     body = b"" if status == 304 else b"no"
@@ -149,9 +155,14 @@ def test_a_changed_destination_counts_for_the_next_attempt(api, tenant, receiver
     e = api.publish(tenant)
     old.wait_for(1)
     p = f"/tenants/{tenant}/destinations/{d['id']}"
-    changed = api.patch(p, json={"config": {"url": new.url},
-                                 "credentials": {"secret": "second"},
-                                 "delivery_metadata": {"v": "2"}}).must(200)
+    changed = api.patch(
+        p,
+        json={
+            "config": {"url": new.url},
+            "credentials": {"secret": "second"},
+            "delivery_metadata": {"v": "2"},
+        },
+    ).must(200)
     got = new.wait_for(1)[0]
     assert changed["target"] == new.url and got.header("x-outpost-v") == "2"
     check_v0(got.header("x-outpost-signature"), got.body, "second")
@@ -159,6 +170,7 @@ def test_a_changed_destination_counts_for_the_next_attempt(api, tenant, receiver
 
 
 # ---- disabled and deleted ----
+
 
 def test_disabled_destinations_get_nothing(api, tenant, hook):
     d = api.destination(tenant, hook.url)
@@ -196,8 +208,14 @@ def test_deleting_ends_the_retries(api, tenant, hook):
 
 
 def test_automatic_disabling(make_gateway, receiver):
-    g = make_gateway({**FAST_RETRIES, "delivery.retry_limit": "0",
-                      "delivery.disable_after_failures": "3", "delivery.disable_after": "0"}).start()
+    g = make_gateway(
+        {
+            **FAST_RETRIES,
+            "delivery.retry_limit": "0",
+            "delivery.disable_after_failures": "3",
+            "delivery.disable_after": "0",
+        }
+    ).start()
     g.api.tenant("t")
     hook = receiver.hook().script(Reply(500))
     d = g.api.destination("t", hook.url)
@@ -231,6 +249,7 @@ def test_automatic_disabling(make_gateway, receiver):
 
 
 # ---- by hand ----
+
 
 def test_manual_retry_of_a_success(api, tenant, hook):
     d = api.destination(tenant, hook.url)
@@ -321,7 +340,8 @@ def test_refusals(api, tenant, hook, receiver, fresh):
     retry(api, e["id"], never["id"]).error(404, "event not found")
     api.put(p + "/disable").must(200)
     retry(api, e["id"], d["id"]).error(
-        400, "Destination is disabled", {"error": "destination_disabled"})
+        400, "Destination is disabled", {"error": "destination_disabled"}
+    )
     api.put(p + "/enable").must(200)
     api.patch(p, json={"topics": ["b"]}).must(200)
     retry(api, e["id"], d["id"]).error(400, "destination does not match event")
@@ -333,9 +353,11 @@ def test_refusals(api, tenant, hook, receiver, fresh):
 
 def test_bodies(api):
     api.post("/retry", json={}).error(
-        422, "validation error", ["event_id is required", "destination_id is required"])
+        422, "validation error", ["event_id is required", "destination_id is required"]
+    )
     api.post("/retry", json={"event_id": "x"}).error(
-        422, "validation error", ["destination_id is required"])
+        422, "validation error", ["destination_id is required"]
+    )
     for raw in (b"", b"{", b"[]", b'{"event_id":1,"destination_id":"x"}'):
         api.post("/retry", body=raw).error(422, "invalid JSON")
 

@@ -44,15 +44,18 @@ def test_tenants(sdk):
 
 def test_destinations(sdk):
     sdk.tenants.upsert(tenant_id="sdk-d")
-    d = sdk.destinations.create(tenant_id="sdk-d", body=webhook("https://example.com/a", ["a", "b"]))
+    d = sdk.destinations.create(
+        tenant_id="sdk-d", body=webhook("https://example.com/a", ["a", "b"])
+    )
     assert d.topics == ["a", "b"] and d.config.url == "https://example.com/a"
     assert d.disabled_at is None and d.credentials.secret.startswith("whsec_")
     got = sdk.destinations.get(tenant_id="sdk-d", destination_id=d.id)
     assert got == d
-    changed = sdk.destinations.update(tenant_id="sdk-d", destination_id=d.id,
-                                      body={
-                                          "type": "webhook", "topics": ["c"],
-                                          "metadata": {"x": "y"}})
+    changed = sdk.destinations.update(
+        tenant_id="sdk-d",
+        destination_id=d.id,
+        body={"type": "webhook", "topics": ["c"], "metadata": {"x": "y"}},
+    )
     assert changed.topics == ["c"] and changed.metadata == {"x": "y"}
     off = sdk.destinations.disable(tenant_id="sdk-d", destination_id=d.id)
     assert off.disabled_at is not None
@@ -65,8 +68,15 @@ def test_destinations(sdk):
 def test_publish_and_read_back(sdk, hook):
     sdk.tenants.upsert(tenant_id="sdk-p")
     d = sdk.destinations.create(tenant_id="sdk-p", body=webhook(hook.url))
-    got = sdk.publish(request={"tenant_id": "sdk-p", "topic": "order.created", "id": "sdk-evt-1",
-                               "data": {"order": 1}, "metadata": {"source": "sdk"}})
+    got = sdk.publish(
+        request={
+            "tenant_id": "sdk-p",
+            "topic": "order.created",
+            "id": "sdk-evt-1",
+            "data": {"order": 1},
+            "metadata": {"source": "sdk"},
+        }
+    )
     assert got.id == "sdk-evt-1" and got.duplicate is False and got.destination_ids == [d.id]
     r = hook.wait_for(1)[0]
     check_v0(r.header("x-outpost-signature"), r.body, d.credentials.secret)
@@ -77,8 +87,9 @@ def test_publish_and_read_back(sdk, hook):
     assert [e.id for e in page.models] == ["sdk-evt-1"]
 
     def attempts():
-        return sdk.attempts.list(request={
-            "event_id": "sdk-evt-1", "include": ["event", "response_data"]}).models
+        return sdk.attempts.list(
+            request={"event_id": "sdk-evt-1", "include": ["event", "response_data"]}
+        ).models
 
     a = wait_until(attempts)[0]
     assert (a.status, a.code, a.attempt_number) == ("success", "200", 1)

@@ -38,27 +38,44 @@ def verify(secret, request):
 
 # ---- v0 ----
 
+
 def test_the_golden_vector():
     """The check itself, against the reference's example."""
     body = b'{"order_id":"ord_1","amount":1500}'
     assert v0("whsec_" + "0123456789abcdef" * 4, body) == (
-        "e9e09be283ceef94a20dbd562a83a3840953c72f84febca13483d91cd0855de5")
+        "e9e09be283ceef94a20dbd562a83a3840953c72f84febca13483d91cd0855de5"
+    )
 
 
 def test_the_golden_delivery(api, tenant, hook):
-    api.destination(tenant, hook.url, credentials={
-        "secret": "whsec_" + "0123456789abcdef" * 4, "previous_secret": "whsec_" + "f" * 64,
-        "previous_secret_invalid_at": show(after(600))})
-    api.request("POST", "/api/v1/publish", body=(
-        b'{"id":"evt_1","tenant_id":"%s","topic":"order.created","metadata":{"source":"web"},'
-        b'"data":{"order_id":"ord_1","amount":1500}}' % tenant.encode())).must(202)
+    api.destination(
+        tenant,
+        hook.url,
+        credentials={
+            "secret": "whsec_" + "0123456789abcdef" * 4,
+            "previous_secret": "whsec_" + "f" * 64,
+            "previous_secret_invalid_at": show(after(600)),
+        },
+    )
+    api.request(
+        "POST",
+        "/api/v1/publish",
+        body=(
+            b'{"id":"evt_1","tenant_id":"%s","topic":"order.created","metadata":{"source":"web"},'
+            b'"data":{"order_id":"ord_1","amount":1500}}' % tenant.encode()
+        ),
+    ).must(202)
     r = hook.wait_for(1)[0]
     assert r.body == b'{"order_id":"ord_1","amount":1500}'
     assert r.header("x-outpost-signature") == (
         "v0=e9e09be283ceef94a20dbd562a83a3840953c72f84febca13483d91cd0855de5,"
-        "1916580f460bb39017f94fe6176847ea76ee54c6b489a4ab795838e056403c52")
-    assert (r.header("x-outpost-event-id"), r.header("x-outpost-topic"),
-            r.header("x-outpost-source")) == ("evt_1", "order.created", "web")
+        "1916580f460bb39017f94fe6176847ea76ee54c6b489a4ab795838e056403c52"
+    )
+    assert (
+        r.header("x-outpost-event-id"),
+        r.header("x-outpost-topic"),
+        r.header("x-outpost-source"),
+    ) == ("evt_1", "order.created", "web")
 
 
 def test_rotation_signs_with_both(api, tenant, hook):
@@ -78,8 +95,12 @@ def test_rotation_signs_with_both(api, tenant, hook):
 def test_the_old_secret_ends_in_time(api, tenant, hook):
     d = api.destination(tenant, hook.url)
     p = f"/tenants/{tenant}/destinations/{d['id']}"
-    new = api.patch(p, json={"credentials": {
-        "rotate_secret": True, "previous_secret_invalid_at": show(after(1.5))}}).must(200)
+    new = api.patch(
+        p,
+        json={
+            "credentials": {"rotate_secret": True, "previous_secret_invalid_at": show(after(1.5))}
+        },
+    ).must(200)
     new = new["credentials"]
     api.publish(tenant)
     r = hook.wait_for(1)[0]
@@ -100,15 +121,20 @@ def test_rotation_between_attempts(api, tenant, hook):
     d = api.destination(tenant, hook.url)
     api.publish(tenant)
     hook.wait_for(1)
-    new = api.patch(f"/tenants/{tenant}/destinations/{d['id']}",
-                    json={"credentials": {"rotate_secret": True}}).must(200)["credentials"]
+    new = api.patch(
+        f"/tenants/{tenant}/destinations/{d['id']}", json={"credentials": {"rotate_secret": True}}
+    ).must(200)["credentials"]
     r = hook.wait_for(2)[1]
     check_v0(r.header("x-outpost-signature"), r.body, new["secret"], d["credentials"]["secret"])
 
 
 def test_metadata_cannot_forge(api, tenant, hook):
-    d = api.destination(tenant, hook.url, delivery_metadata={"signature": "forged"},
-                        config={"custom_headers": {"X-Outpost-Signature": "forged"}})
+    d = api.destination(
+        tenant,
+        hook.url,
+        delivery_metadata={"signature": "forged"},
+        config={"custom_headers": {"X-Outpost-Signature": "forged"}},
+    )
     api.publish(tenant, metadata={"signature": "v0=forged"})
     r = hook.wait_for(1)[0]
     assert len(r.all("x-outpost-signature")) == 1
@@ -116,6 +142,7 @@ def test_metadata_cannot_forge(api, tenant, hook):
 
 
 # ---- Standard Webhooks ----
+
 
 def test_standard(standard, receiver):
     hook = receiver.hook()
@@ -137,8 +164,9 @@ def test_standard(standard, receiver):
 def test_standard_rotation(standard, receiver):
     hook = receiver.hook()
     d = standard.destination("t", hook.url)
-    new = standard.patch(f"/tenants/t/destinations/{d['id']}",
-                         json={"credentials": {"rotate_secret": True}}).must(200)["credentials"]
+    new = standard.patch(
+        f"/tenants/t/destinations/{d['id']}", json={"credentials": {"rotate_secret": True}}
+    ).must(200)["credentials"]
     standard.publish("t")
     r = hook.wait_for(1)[0]
     assert len(r.header("webhook-signature").split(" ")) == 2
@@ -165,8 +193,10 @@ def test_standard_ids_may_not_hold_dots(standard):
 def test_standard_metadata_cannot_forge(standard, receiver):
     hook = receiver.hook()
     d = standard.destination("t", hook.url)
-    standard.publish("t", metadata={"id": "forged", "timestamp": "1", "signature": "v1,xxxx",
-                                    "webhook-id": "forged"})
+    standard.publish(
+        "t",
+        metadata={"id": "forged", "timestamp": "1", "signature": "v1,xxxx", "webhook-id": "forged"},
+    )
     r = hook.wait_for(1)[0]
     for name in ("webhook-id", "webhook-timestamp", "webhook-signature"):
         assert len(r.all(name)) == 1
@@ -177,9 +207,15 @@ def test_standard_metadata_cannot_forge(standard, receiver):
 def test_standard_secrets_of_the_wrong_form(standard, receiver, secret):
     """Refused, or used in a way that the receiver can still check; never unsigned."""
     hook = receiver.hook()
-    r = standard.post("/tenants/t/destinations", json={
-        "type": "webhook", "topics": "*", "config": {"url": hook.url},
-        "credentials": {"secret": secret}})
+    r = standard.post(
+        "/tenants/t/destinations",
+        json={
+            "type": "webhook",
+            "topics": "*",
+            "config": {"url": hook.url},
+            "credentials": {"secret": secret},
+        },
+    )
     if r.status == 201:
         standard.publish("t")
         assert hook.wait_for(1)[0].header("webhook-signature")

@@ -24,8 +24,9 @@ def names():
 @pytest.fixture(scope="module")
 def closed(make_gateway, names):
     """As a stranger would run it, but for plain http, so that the canary needs no TLS."""
-    g = make_gateway({**ONCE, "egress.allow_http": "true", "egress.dns_servers": names.address},
-                     dev=False).start()
+    g = make_gateway(
+        {**ONCE, "egress.allow_http": "true", "egress.dns_servers": names.address}, dev=False
+    ).start()
     g.api.tenant("t")
     return g
 
@@ -38,64 +39,148 @@ def dev(make_gateway, names):
 
 
 FORBIDDEN = [
-    "127.0.0.1", "127.1.2.3", "localhost", "LOCALHOST", "foo.localhost", "localhost.", "[::1]",
-    "[0:0:0:0:0:0:0:1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[::127.0.0.1]",
-    "[64:ff9b::7f00:1]", "[64:ff9b:1::1]", "[2002:7f00:1::]", "0.0.0.0", "0.1.2.3", "[::]",
-    "10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1", "100.64.0.1", "169.254.1.1",
-    "169.254.169.254", "169.254.170.2", "100.100.100.200", "168.63.129.16", "192.0.0.192",
-    "metadata.google.internal", "x.internal", "printer.local", "192.0.2.1", "198.18.0.1",
-    "198.51.100.1", "203.0.113.1", "224.0.0.1", "240.0.0.1", "255.255.255.255", "[fe80::1]",
-    "[fc00::1]", "[fd00:ec2::254]", "[ff02::1]", "[fec0::1]", "[2001:db8::1]", "[2001::1]",
-    "[100::1]", "[3fff::1]", "[5f00::1]", "[4000::1]",
+    "127.0.0.1",
+    "127.1.2.3",
+    "localhost",
+    "LOCALHOST",
+    "foo.localhost",
+    "localhost.",
+    "[::1]",
+    "[0:0:0:0:0:0:0:1]",
+    "[::ffff:127.0.0.1]",
+    "[::ffff:7f00:1]",
+    "[::127.0.0.1]",
+    "[64:ff9b::7f00:1]",
+    "[64:ff9b:1::1]",
+    "[2002:7f00:1::]",
+    "0.0.0.0",
+    "0.1.2.3",
+    "[::]",
+    "10.0.0.1",
+    "172.16.0.1",
+    "172.31.255.255",
+    "192.168.1.1",
+    "100.64.0.1",
+    "169.254.1.1",
+    "169.254.169.254",
+    "169.254.170.2",
+    "100.100.100.200",
+    "168.63.129.16",
+    "192.0.0.192",
+    "metadata.google.internal",
+    "x.internal",
+    "printer.local",
+    "192.0.2.1",
+    "198.18.0.1",
+    "198.51.100.1",
+    "203.0.113.1",
+    "224.0.0.1",
+    "240.0.0.1",
+    "255.255.255.255",
+    "[fe80::1]",
+    "[fc00::1]",
+    "[fd00:ec2::254]",
+    "[ff02::1]",
+    "[fec0::1]",
+    "[2001:db8::1]",
+    "[2001::1]",
+    "[100::1]",
+    "[3fff::1]",
+    "[5f00::1]",
+    "[4000::1]",
     # odd spellings of 127.0.0.1 that resolvers understand
-    "127.1", "127.0.1", "2130706433", "0x7f000001", "0x7f.0.0.1", "0177.0.0.1", "017700000001",
-    "127.0.0.01", "127.0.0.1.", "1", "0", "0x7f.1", "00127.0.0.1", "127.0.0.0x1", "256.1.1.1",
+    "127.1",
+    "127.0.1",
+    "2130706433",
+    "0x7f000001",
+    "0x7f.0.0.1",
+    "0177.0.0.1",
+    "017700000001",
+    "127.0.0.01",
+    "127.0.0.1.",
+    "1",
+    "0",
+    "0x7f.1",
+    "00127.0.0.1",
+    "127.0.0.0x1",
+    "256.1.1.1",
 ]
 
 
 @pytest.mark.parametrize("host", FORBIDDEN)
 def test_refused_when_it_is_made(closed, host):
-    r = closed.api.post("/tenants/t/destinations", json={
-        "type": "webhook", "topics": "*", "config": {"url": f"http://{host}:8080/x"}})
+    r = closed.api.post(
+        "/tenants/t/destinations",
+        json={"type": "webhook", "topics": "*", "config": {"url": f"http://{host}:8080/x"}},
+    )
     assert r.status == 422 and r.json["message"] == "validation error", repr(r)
     assert r.json["data"][0].startswith("config.url"), repr(r)
 
 
-@pytest.mark.parametrize("url", ["http://user:pass@example.com/", "http://example.com@127.0.0.1/",
-                                 "http://127.0.0.1#@example.com/", "http://example.com\\@127.0.0.1/",
-                                 "http://[fe80::1%25eth0]/", "http://127.0.0.1%00.example.com/",
-                                 "http://%31%32%37.0.0.1/", "http://１２７.0.0.1/", "http://①/"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://user:pass@example.com/",
+        "http://example.com@127.0.0.1/",
+        "http://127.0.0.1#@example.com/",
+        "http://example.com\\@127.0.0.1/",
+        "http://[fe80::1%25eth0]/",
+        "http://127.0.0.1%00.example.com/",
+        "http://%31%32%37.0.0.1/",
+        "http://１２７.0.0.1/",
+        "http://①/",
+    ],
+)
 def test_urls_that_mean_two_things(closed, url):
-    r = closed.api.post("/tenants/t/destinations", json={
-        "type": "webhook", "topics": "*", "config": {"url": url}})
+    r = closed.api.post(
+        "/tenants/t/destinations", json={"type": "webhook", "topics": "*", "config": {"url": url}}
+    )
     assert r.status == 422, repr(r)
 
 
 def test_public_addresses_are_fine(closed):
-    for host in ("example.com", "93.184.216.34", "[2606:2800:220:1::1]", "1.1.1.1", "172.32.0.1",
-                 "11.0.0.1", "x1.example", "internal.example"):
-        closed.api.post("/tenants/t/destinations", json={
-            "type": "webhook", "topics": ["never"], "config": {"url": f"http://{host}/x"},
-            "disabled_at": "2026-01-01T00:00:00Z"}).must(201)
+    for host in (
+        "example.com",
+        "93.184.216.34",
+        "[2606:2800:220:1::1]",
+        "1.1.1.1",
+        "172.32.0.1",
+        "11.0.0.1",
+        "x1.example",
+        "internal.example",
+    ):
+        closed.api.post(
+            "/tenants/t/destinations",
+            json={
+                "type": "webhook",
+                "topics": ["never"],
+                "config": {"url": f"http://{host}/x"},
+                "disabled_at": "2026-01-01T00:00:00Z",
+            },
+        ).must(201)
 
 
 def test_changing_the_url_is_checked_too(closed):
     d = closed.api.destination("t", "http://example.com/", topics=["never"])
-    r = closed.api.patch(f"/tenants/t/destinations/{d['id']}",
-                         json={"config": {"url": "http://127.0.0.1/"}})
+    r = closed.api.patch(
+        f"/tenants/t/destinations/{d['id']}", json={"config": {"url": "http://127.0.0.1/"}}
+    )
     assert r.status == 422, repr(r)
 
 
 def test_plain_http_is_refused_by_default(make_gateway):
     g = make_gateway(dev=False).start()
     g.api.tenant("t")
-    r = g.api.post("/tenants/t/destinations", json={
-        "type": "webhook", "topics": "*", "config": {"url": "http://example.com/"}})
+    r = g.api.post(
+        "/tenants/t/destinations",
+        json={"type": "webhook", "topics": "*", "config": {"url": "http://example.com/"}},
+    )
     assert r.status == 422 and "https" in r.json["data"][0], repr(r)
     g.api.destination("t", "https://example.com/")
 
 
 # ---- at connect ----
+
 
 def one_attempt(g, url):
     d = g.api.destination("t", url)
@@ -106,8 +191,18 @@ def one_attempt(g, url):
         g.api.delete(f"/tenants/t/destinations/{d['id']}").must(200)
 
 
-@pytest.mark.parametrize("addresses", [["127.0.0.1"], ["10.0.0.1"], ["169.254.169.254"], ["::1"],
-                                       ["::ffff:127.0.0.1"], ["0.0.0.0"], ["127.0.0.1", "::1"]])
+@pytest.mark.parametrize(
+    "addresses",
+    [
+        ["127.0.0.1"],
+        ["10.0.0.1"],
+        ["169.254.169.254"],
+        ["::1"],
+        ["::ffff:127.0.0.1"],
+        ["0.0.0.0"],
+        ["127.0.0.1", "::1"],
+    ],
+)
 def test_names_that_lead_inside(closed, names, receiver, addresses):
     names.records["inside.example"] = addresses
     hook = receiver.hook()
@@ -129,8 +224,15 @@ def test_a_name_that_moves_inside(closed, names, receiver):
 
 
 def test_only_the_allowed_address_of_several(make_gateway, names):
-    g = make_gateway({**ONCE, "egress.allow_http": "true", "egress.dns_servers": names.address,
-                      "egress.allow": "127.0.0.2/32"}, dev=False).start()
+    g = make_gateway(
+        {
+            **ONCE,
+            "egress.allow_http": "true",
+            "egress.dns_servers": names.address,
+            "egress.allow": "127.0.0.2/32",
+        },
+        dev=False,
+    ).start()
     g.api.tenant("t")
     with Receiver(host="127.0.0.2") as rx, Receiver(host="127.0.0.1", port=rx.port) as canary:
         names.records["both.example"] = ["127.0.0.1", "127.0.0.2"]
@@ -143,8 +245,10 @@ def test_only_the_allowed_address_of_several(make_gateway, names):
 def test_denied_networks(make_gateway, receiver):
     g = make_gateway({**ONCE, "egress.deny": "127.0.0.0/8"}).start()
     g.api.tenant("t")
-    r = g.api.post("/tenants/t/destinations", json={
-        "type": "webhook", "topics": "*", "config": {"url": receiver.hook().url}})
+    r = g.api.post(
+        "/tenants/t/destinations",
+        json={"type": "webhook", "topics": "*", "config": {"url": receiver.hook().url}},
+    )
     assert r.status == 422, repr(r)
 
 
@@ -164,6 +268,7 @@ def test_redirects_are_not_followed(dev, receiver):
 
 # ---- names ----
 
+
 def test_names_work(dev, names, receiver):
     names.records["good.example"] = ["127.0.0.1"]
     hook = receiver.hook()
@@ -172,9 +277,16 @@ def test_names_work(dev, names, receiver):
     assert hook.requests[0].header("host") == f"good.example:{receiver.port}"
 
 
-@pytest.mark.parametrize("what, codes", [
-    ("NXDOMAIN", ["dns_error"]), ("SERVFAIL", ["dns_error"]), ("REFUSED", ["dns_error"]),
-    ([], ["dns_error"]), ("silent", ["dns_error", "timeout"])])
+@pytest.mark.parametrize(
+    "what, codes",
+    [
+        ("NXDOMAIN", ["dns_error"]),
+        ("SERVFAIL", ["dns_error"]),
+        ("REFUSED", ["dns_error"]),
+        ([], ["dns_error"]),
+        ("silent", ["dns_error", "timeout"]),
+    ],
+)
 def test_names_that_do_not(dev, names, what, codes):
     name = f"bad-{what if what else 'empty'}.example".lower()
     names.records[name] = what

@@ -28,9 +28,14 @@ def fill(g, tenant, ledger, size=20000, most=5000):
         event_id = f"fill-{g.starts}-{ledger.n}"
         ledger.n += 1
         ledger.bodies[event_id] = body
-        r = g.api.request("POST", "/api/v1/publish", body=(
-            b'{"id":"%s","tenant_id":"%s","topic":"t","data":%s}' % (
-                event_id.encode(), tenant.encode(), body)))
+        r = g.api.request(
+            "POST",
+            "/api/v1/publish",
+            body=(
+                b'{"id":"%s","tenant_id":"%s","topic":"t","data":%s}'
+                % (event_id.encode(), tenant.encode(), body)
+            ),
+        )
         if r.status != 202:
             ledger.refused.add(event_id)
             return r
@@ -53,15 +58,22 @@ def with_destination(g, url):
 
 
 def accepts(g):
-    return g.api.post("/publish", json={"tenant_id": "t", "data": {}, "topic": "none"}).status == 202
+    """With an event that nobody wants."""
+    return g.api.post("/publish", json={"tenant_id": "nobody", "data": {}}).status == 202
 
 
 def test_quota(make_gateway):
     """Pending events fill it: they may not be purged."""
     conf = "[store]\nmax_size = {}\n"
-    g = make_gateway({**FAST_RETRIES, "delivery.retry_interval": "300ms",
-                      "delivery.retry_max_delay": "300ms", "delivery.retry_limit": "1000"},
-                     config=conf.format("8MiB")).start()
+    g = make_gateway(
+        {
+            **FAST_RETRIES,
+            "delivery.retry_interval": "300ms",
+            "delivery.retry_max_delay": "300ms",
+            "delivery.retry_limit": "1000",
+        },
+        config=conf.format("8MiB"),
+    ).start()
     with Receiver() as rx:
         hook = rx.hook().script(Reply(503))
         d, ledger = with_destination(g, hook.url)
@@ -107,8 +119,11 @@ def test_delivered_events_make_room(make_gateway, receiver):
         event_id = f"roll-{ledger.n}"
         ledger.n += 1
         ledger.bodies[event_id] = body
-        r = g.api.request("POST", "/api/v1/publish", body=(
-            b'{"id":"%s","tenant_id":"t","topic":"t","data":%s}' % (event_id.encode(), body)))
+        r = g.api.request(
+            "POST",
+            "/api/v1/publish",
+            body=(b'{"id":"%s","tenant_id":"t","topic":"t","data":%s}' % (event_id.encode(), body)),
+        )
         if r.status == 202:
             ledger.accepted.add(event_id)
         else:
@@ -127,8 +142,9 @@ def test_delivered_events_make_room(make_gateway, receiver):
 
 def test_deleting_helps_a_full_store(make_gateway):
     """Configuration can be taken away when nothing fits in any more."""
-    g = make_gateway({**FAST_RETRIES, "delivery.retry_interval": "1h",
-                      "store.max_size": "8MiB"}).start()
+    g = make_gateway(
+        {**FAST_RETRIES, "delivery.retry_interval": "1h", "store.max_size": "8MiB"}
+    ).start()
     dead = DeadPort()
     d, ledger = with_destination(g, dead.url)
     assert_refusal(fill(g, "t", ledger))
@@ -139,8 +155,9 @@ def test_deleting_helps_a_full_store(make_gateway):
 
 def mount_small(path, size):
     path.mkdir()
-    r = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(path)],
-                       capture_output=True)
+    r = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(path)], capture_output=True
+    )
     return r.returncode == 0
 
 
@@ -155,13 +172,17 @@ def small_disk(tmp_path):
         subprocess.run(["umount", "-l", str(path)], check=True)
 
 
-def test_full_disk(make_gateway, small_disk, receiver):
-    patient = {**FAST_RETRIES, "delivery.retry_interval": "2s", "delivery.retry_max_delay": "2s",
-               "delivery.retry_limit": "1000"}
+def test_full_disk(make_gateway, small_disk, tmp_path, receiver):
+    patient = {
+        **FAST_RETRIES,
+        "delivery.retry_interval": "2s",
+        "delivery.retry_max_delay": "2s",
+        "delivery.retry_limit": "1000",
+    }
     if small_disk is None:
         # Without the right to mount, the same marks are reached by asking for more free space
         # than there is.
-        free = shutil.disk_usage("/tmp").free // MIB
+        free = shutil.disk_usage(tmp_path).free // MIB
         conf = "[store]\nmin_free_disk = {}MiB\n"
         g = make_gateway(patient, config=conf.format(free // 2)).start()
 
@@ -188,7 +209,10 @@ def test_full_disk(make_gateway, small_disk, receiver):
     ledger.hook = hook
     ledger.publish(g.api, "t", "before")
     hook.wait_for(1)
+    free_before = g.metric("longline_store_free_disk_bytes")
     occupy()
+    if small_disk is not None:  # it looks once a second; the reserve is for what comes in between
+        wait_until(lambda: g.metric("longline_store_free_disk_bytes") < free_before - 16 * MIB)
     # Nothing that waits for its delivery may go, so this ends in a refusal.
     assert_refusal(fill(g, "t", ledger))
     assert g.is_running()
@@ -208,8 +232,10 @@ def test_the_cliff(make_gateway, tmp_path, receiver):
     The reserve is off and writing really fails (a limit on the size of files stands for the disk).
     Then it is fail-stop: no 202 without the disk, and nothing lost when room is back.
     """
-    g = make_gateway({**FAST_RETRIES, "store.min_free_disk": "0"},
-                     limits={resource.RLIMIT_FSIZE: (6 * MIB, 6 * MIB)}).start()
+    g = make_gateway(
+        {**FAST_RETRIES, "store.min_free_disk": "0"},
+        limits={resource.RLIMIT_FSIZE: (6 * MIB, 6 * MIB)},
+    ).start()
     hook = receiver.hook()
     d, ledger = with_destination(g, hook.url)
     ledger.hook = hook

@@ -34,15 +34,45 @@ def test_put_replaces_metadata_and_clears_it_without_a_body(api):
 
 
 def test_metadata_is_made_text(api):
-    body = {"metadata": {"a": 1, "b": True, "c": None, "d": [1], "e": {"x": 1}, "f": 1000000,
-                         "g": "text", "h": 1.5}}
+    body = {
+        "metadata": {
+            "a": 1,
+            "b": True,
+            "c": None,
+            "d": [1],
+            "e": {"x": 1},
+            "f": 1000000,
+            "g": "text",
+            "h": 1.5,
+        }
+    }
     got = api.put("/tenants/t3", json=body).must(201)["metadata"]
-    assert got == {"a": "1", "b": "true", "c": "", "d": "[1]", "e": '{"x":1}', "f": "1e+06",
-                   "g": "text", "h": "1.5"}
+    assert got == {
+        "a": "1",
+        "b": "true",
+        "c": "",
+        "d": "[1]",
+        "e": '{"x":1}',
+        "f": "1e+06",
+        "g": "text",
+        "h": "1.5",
+    }
 
 
-@pytest.mark.parametrize("body", [b"{", b"[]", b'"x"', b"1", b'{"metadata":[]}', b'{"metadata":1}',
-                                  b'{"metadata":{"a":"1"}', b"{} {}", b'{"metadata":{"a":"\xff"}}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{",
+        b"[]",
+        b'"x"',
+        b"1",
+        b'{"metadata":[]}',
+        b'{"metadata":1}',
+        b'{"metadata":{"a":"1"}',
+        b"{} {}",
+        b'{"metadata":{"a":"\xff"}}',
+    ],
+)
 def test_bad_bodies(api, body):
     api.put("/tenants/t4", body=body).error(422, "invalid JSON")
     api.get("/tenants/t4").error(404, "tenant not found")
@@ -156,21 +186,25 @@ class TestList:
         page = listed.get("/tenants", id=["n01"]).must(200)
         assert [t["id"] for t in page["models"]] == ["n01"]
 
-    @pytest.mark.parametrize("query, status, message", [
-        ({"limit": "x"}, 400, "invalid limit: must be an integer"),
-        ({"limit": "0"}, 400, "invalid limit: must be between 1 and 100"),
-        ({"limit": "101"}, 400, "invalid limit: must be between 1 and 100"),
-        ({"limit": "-1"}, 400, "invalid limit: must be between 1 and 100"),
-        ({"next": "abc", "prev": "abc"}, 400, "cannot specify both 'next' and 'prev' cursors"),
-        ({"next": "!!"}, 400, "invalid cursor"),
-        ({"next": "abc"}, 400, "invalid cursor"),
-    ])
+    @pytest.mark.parametrize(
+        "query, status, message",
+        [
+            ({"limit": "x"}, 400, "invalid limit: must be an integer"),
+            ({"limit": "0"}, 400, "invalid limit: must be between 1 and 100"),
+            ({"limit": "101"}, 400, "invalid limit: must be between 1 and 100"),
+            ({"limit": "-1"}, 400, "invalid limit: must be between 1 and 100"),
+            ({"next": "abc", "prev": "abc"}, 400, "cannot specify both 'next' and 'prev' cursors"),
+            ({"next": "!!"}, 400, "invalid cursor"),
+            ({"next": "abc"}, 400, "invalid cursor"),
+        ],
+    )
     def test_bad_queries(self, listed, query, status, message):
         listed.get("/tenants", **query).error(status, message)
 
     def test_bad_direction(self, listed):
         listed.get("/tenants", dir="up").error(
-            422, "validation error", {"query.dir": "must be 'asc' or 'desc'"})
+            422, "validation error", {"query.dir": "must be 'asc' or 'desc'"}
+        )
 
     def test_as_a_tenant(self, listed):
         own = listed.with_token(listed.token_of("n05"))
@@ -184,7 +218,8 @@ class TestList:
 def test_a_tenant_may_write_and_delete_itself(api, tenant):
     own = api.with_token(api.token_of(tenant))
     assert own.put(f"/tenants/{tenant}", json={"metadata": {"k": "v"}}).must(200)["metadata"] == {
-        "k": "v"}
+        "k": "v"
+    }
     assert own.delete(f"/tenants/{tenant}").must(200) == {"success": True}
     own.get("/topics").empty(401)
     own.put(f"/tenants/{tenant}").empty(401)

@@ -16,8 +16,9 @@ from support.wait import wait_until
 
 @pytest.fixture(scope="module")
 def gw(make_gateway, authority):
-    return make_gateway({**FAST_RETRIES, "delivery.retry_limit": "0",
-                         "egress.ca_file": authority.file}).start()
+    return make_gateway(
+        {**FAST_RETRIES, "delivery.retry_limit": "0", "egress.ca_file": authority.file}
+    ).start()
 
 
 def deliver(api, tenant, url):

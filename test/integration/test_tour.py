@@ -40,9 +40,21 @@ def test_tour_with_our_own_receiver(gw, api):
     api.put("/tenants/tour").must(201)
     secret = "whsec_" + "ab" * 32
     receive = subprocess.Popen(
-        [binary(), "receive", "--listen", "127.0.0.1:0", "--secret", secret, "--count", "1",
-         "--json"],
-        stdout=subprocess.PIPE, env=environment(), text=True)
+        [
+            binary(),
+            "receive",
+            "--listen",
+            "127.0.0.1:0",
+            "--secret",
+            secret,
+            "--count",
+            "1",
+            "--json",
+        ],
+        stdout=subprocess.PIPE,
+        env=environment(),
+        text=True,
+    )
     try:
         ready = json.loads(receive.stdout.readline())
         api.destination("tour", ready["listen"] + "/hook", credentials={"secret": secret})

@@ -26,9 +26,7 @@ def _san(text):
 
 def _pem_key(key):
     return key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
 
 
@@ -67,15 +65,23 @@ class Authority:
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(
                 x509.KeyUsage(
-                    digital_signature=True, key_cert_sign=True, crl_sign=True,
-                    content_commitment=False, key_encipherment=False, data_encipherment=False,
-                    key_agreement=False, encipher_only=False, decipher_only=False,
+                    digital_signature=True,
+                    key_cert_sign=True,
+                    crl_sign=True,
+                    content_commitment=False,
+                    key_encipherment=False,
+                    data_encipherment=False,
+                    key_agreement=False,
+                    encipher_only=False,
+                    decipher_only=False,
                 ),
                 critical=True,
             )
             .sign(self.key, hashes.SHA256())
         )
-        self.file = Certificate(directory, "ca-" + name.replace(" ", "-"), self.cert, self.key).cert_file
+        self.file = Certificate(
+            directory, "ca-" + name.replace(" ", "-"), self.cert, self.key
+        ).cert_file
 
     def issue(self, label, names=("127.0.0.1", "localhost"), start=-1, end=20, self_signed=False):
         key = ec.generate_private_key(ec.SECP256R1())
@@ -91,9 +97,7 @@ class Authority:
             .not_valid_after(now + end * DAY)
             .add_extension(x509.SubjectAlternativeName([_san(n) for n in names]), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(
-                x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False
-            )
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
             .sign(key if self_signed else self.key, hashes.SHA256())
         )
         return Certificate(self.directory, label, cert, key)

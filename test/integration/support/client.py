@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small client of the native API: every answer as it came, no retries, one connection a thread."""
+"""A small client of the native API: every answer as it came, one connection a thread."""
 
 import http.client
 import json as jsonlib
@@ -65,9 +65,7 @@ class Api:
                 self.url.hostname, self.url.port, timeout=self.timeout, context=self.context
             )
         else:
-            c = http.client.HTTPConnection(
-                self.url.hostname, self.url.port, timeout=self.timeout
-            )
+            c = http.client.HTTPConnection(self.url.hostname, self.url.port, timeout=self.timeout)
         self.local.conn = c
         self.local.used = False
         return c

@@ -60,8 +60,19 @@ def run_command(*args, env=None, timeout=60, **kw):
 
 
 class Gateway:
-    def __init__(self, directory, settings=None, dev=True, config=None, env=None, wrap=None,
-                 admin_key=ADMIN_KEY, jwt_secret=JWT_SECRET, args=(), limits=None):
+    def __init__(
+        self,
+        directory,
+        settings=None,
+        dev=True,
+        config=None,
+        env=None,
+        wrap=None,
+        admin_key=ADMIN_KEY,
+        jwt_secret=JWT_SECRET,
+        args=(),
+        limits=None,
+    ):
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.data_dir = self.directory / "data"
@@ -84,7 +95,11 @@ class Gateway:
 
     def command(self, port=0):
         cmd = [*self.wrap, binary(), "serve", "--data-dir", str(self.data_dir)]
-        settings = {"server.listen": f"127.0.0.1:{port}"}
+        # Each life of the process is known at the receiver by its User-Agent (see ledger.py).
+        settings = {
+            "server.listen": f"127.0.0.1:{port}",
+            "webhook.user_agent": f"Longline life-{self.starts}",
+        }
         if self.admin_key is not None:
             settings["auth.admin_key"] = self.admin_key
         if self.jwt_secret is not None:
@@ -176,6 +191,8 @@ class Gateway:
         """SIGTERM; the exit status must be 0."""
         if self.proc is None:
             return
+        if self.ready is not None:
+            self.api.close()  # an open connection would be given a second to end politely
         self.signal(signal.SIGTERM)
         code = self.wait_exit(deadline)
         assert code == 0, f"exit status {code}: {self.log_text()[-3000:]}"

@@ -7,8 +7,8 @@ is compared with that:
 
 I1  every event answered 202 arrives;
 I2  what was refused does not;
-I3  an event that the receiver took arrives again only when the outcome of an attempt was lost, which
-    only a death of the process does here: once in a life, told apart by the User-Agent;
+I3  an event that the receiver took arrives again only when the outcome of an attempt was lost,
+    which only a death of the process does here: once in a life, told apart by the User-Agent;
 I4  the bytes are the publisher's, and the signature is over them.
 """
 
@@ -33,7 +33,10 @@ class Ledger:
     def publish(self, api, tenant, event_id, size=200):
         data = json.dumps({"id": event_id, "pad": "x" * size}).encode()
         body = b'{"id":"%s","tenant_id":"%s","topic":"t","data":%s}' % (
-            event_id.encode(), tenant.encode(), data)
+            event_id.encode(),
+            tenant.encode(),
+            data,
+        )
         with self.lock:
             self.bodies[event_id] = data
         try:
@@ -64,13 +67,18 @@ class Ledger:
     def settle(self, deadline=30):
         """Waits until everything that was accepted has arrived (I1)."""
         try:
-            wait_until(lambda: not self.missing(), "every accepted event has arrived",
-                       deadline=deadline, interval=0.05)
+            wait_until(
+                lambda: not self.missing(),
+                "every accepted event has arrived",
+                deadline=deadline,
+                interval=0.05,
+            )
         except AssertionError:
             missing = sorted(self.missing())
             raise AssertionError(
                 f"I1: {len(missing)} of {len(self.accepted)} accepted events did not arrive: "
-                f"{missing[:10]}")
+                f"{missing[:10]}"
+            )
 
     def check(self):
         requests = self.hook.requests
@@ -101,7 +109,8 @@ class Load:
         self.threads = []
         for i in range(threads):
             t = threading.Thread(
-                target=self._run, args=(ledger, api, tenant, f"{prefix}-{i}", size), daemon=True)
+                target=self._run, args=(ledger, api, tenant, f"{prefix}-{i}", size), daemon=True
+            )
             self.threads.append(t)
             t.start()
 

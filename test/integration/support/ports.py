@@ -5,7 +5,7 @@ import socket
 
 
 class DeadPort:
-    """A port that is bound but not listened on: connections are refused, and no one else gets it."""
+    """A port that is bound but not listened on: it refuses, and no one else gets it."""
 
     def __init__(self):
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
