@@ -121,12 +121,27 @@ static int check_room(struct call *c, struct http_reply *out)
     return rc;
 }
 
+/* Without a length there is no body (RFC 9112 6.3), which is hardly what the client meant. */
+static int check_length(struct call *c, struct http_reply *out)
+{
+    const struct http_request *rq = c->rq;
+    if (rq->has_length ||
+        http_find(rq->headers, rq->n_headers, STR("transfer-encoding")).p != NULL) {
+        return 0;
+    }
+    refusal_error(call_arena(c), 411, "the request needs a Content-Length or a chunked body", out);
+    return ERR_INVALID;
+}
+
 int gate_check(struct call *c, struct http_reply *refusal)
 {
     int rc = 0;
     if (c->route->scope != SCOPE_PUBLIC &&
         !(c->route->scope == SCOPE_METRICS && c->api->metrics_public)) {
         rc = check_caller(c, refusal);
+    }
+    if (rc == 0 && (c->route->flags & ROUTE_NEEDS_BODY) != 0) {
+        rc = check_length(c, refusal);
     }
     if (rc == 0 && (c->route->flags & ROUTE_PUBLISHES) != 0) {
         rc = check_room(c, refusal);

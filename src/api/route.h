@@ -25,7 +25,8 @@ enum route_flag {
     ROUTE_OF_TENANT = 1,    /* the first parameter names a tenant; a token must be that tenant's */
     ROUTE_NEEDS_TENANT = 2, /* … which must exist */
     ROUTE_PUBLISHES = 4,    /* takes on work: refused while there is no room, larger bodies */
-    ROUTE_NOT_LIMITED = 8   /* does not count for the rate of tokens */
+    ROUTE_NOT_LIMITED = 8,  /* does not count for the rate of tokens */
+    ROUTE_NEEDS_BODY = 16   /* a request that gives no length is refused with 411 */
 };
 
 struct route {

@@ -11,8 +11,9 @@
 
 /* clang-format off */
 const struct route native_routes[] = {
-    {HTTP_METHOD_POST, V1 "/publish", SCOPE_ADMIN, ROUTE_PUBLISHES, publish_post, "publish"},
-    {HTTP_METHOD_POST, V1 "/retry", SCOPE_ANY, 0, retry_post, "retry"},
+    {HTTP_METHOD_POST, V1 "/publish", SCOPE_ADMIN, ROUTE_PUBLISHES | ROUTE_NEEDS_BODY,
+     publish_post, "publish"},
+    {HTTP_METHOD_POST, V1 "/retry", SCOPE_ANY, ROUTE_NEEDS_BODY, retry_post, "retry"},
 
     {HTTP_METHOD_GET, "/healthz", SCOPE_PUBLIC, 0, health_get, "healthz"},
     {HTTP_METHOD_GET, V1 "/healthz", SCOPE_PUBLIC, 0, health_get, "healthz_v1"},
@@ -33,10 +34,11 @@ const struct route native_routes[] = {
 
     {HTTP_METHOD_GET, TENANT "/destinations", SCOPE_ANY, OWN, destinations_list,
      "destinations_list"},
-    {HTTP_METHOD_POST, TENANT "/destinations", SCOPE_ANY, OWN, destinations_create,
-     "destinations_create"},
+    {HTTP_METHOD_POST, TENANT "/destinations", SCOPE_ANY, OWN | ROUTE_NEEDS_BODY,
+     destinations_create, "destinations_create"},
     {HTTP_METHOD_GET, DEST, SCOPE_ANY, OWN, destinations_get, "destinations_get"},
-    {HTTP_METHOD_PATCH, DEST, SCOPE_ANY, OWN, destinations_patch, "destinations_patch"},
+    {HTTP_METHOD_PATCH, DEST, SCOPE_ANY, OWN | ROUTE_NEEDS_BODY, destinations_patch,
+     "destinations_patch"},
     {HTTP_METHOD_DELETE, DEST, SCOPE_ANY, OWN, destinations_delete, "destinations_delete"},
     {HTTP_METHOD_PUT, DEST "/enable", SCOPE_ANY, OWN, destinations_enable, "destinations_enable"},
     {HTTP_METHOD_PUT, DEST "/disable", SCOPE_ANY, OWN, destinations_disable,
