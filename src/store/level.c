@@ -28,7 +28,7 @@ static uint64_t used_bytes(const struct gauges *g)
     return pages > (uint64_t)-since ? pages - (uint64_t)-since : 0;
 }
 
-static uint64_t quota_bytes(const struct store *s, uint64_t used)
+static uint64_t quota_bytes(const struct store *s)
 {
     const struct gauges *g = &s->gauges;
     const int64_t max_size = atomic_load_explicit(&s->limits.max_size, memory_order_relaxed);
@@ -42,8 +42,9 @@ static uint64_t quota_bytes(const struct store *s, uint64_t used)
     uint64_t room = disk > keep ? disk - keep : 0;
 
     room += files > pages ? files - pages : 0; /* free pages need no disk */
-    if (used + room < quota) {
-        quota = used + room;
+    /* From what was used when the disk was looked at: what came since has taken of the room. */
+    if (pages + room < quota) {
+        quota = pages + room;
     }
     return quota;
 }
@@ -51,7 +52,7 @@ static uint64_t quota_bytes(const struct store *s, uint64_t used)
 enum store_level level_of(const struct store *s, uint64_t extra)
 {
     const uint64_t used = used_bytes(&s->gauges);
-    const uint64_t percent = quota_bytes(s, used) / 100;
+    const uint64_t percent = quota_bytes(s) / 100;
 
     if (used + extra >= percent * STOP_PERCENT) {
         return STORE_LEVEL_STOP;
@@ -65,7 +66,7 @@ enum store_level level_of(const struct store *s, uint64_t extra)
 uint64_t level_excess(const struct store *s)
 {
     const uint64_t used = used_bytes(&s->gauges);
-    const uint64_t mark = quota_bytes(s, used) / 100 * (HIGH_PERCENT - 1);
+    const uint64_t mark = quota_bytes(s) / 100 * (HIGH_PERCENT - 1);
     return level_of(s, 0) >= STORE_LEVEL_HIGH && used > mark ? used - mark : 0;
 }
 
@@ -115,7 +116,7 @@ const struct store_stats *store_get_stats(struct store *s)
     const uint64_t indexed = load(&g->rows_indexed);
 
     s->stats.used_bytes = used_bytes(g);
-    s->stats.quota_bytes = quota_bytes(s, s->stats.used_bytes);
+    s->stats.quota_bytes = quota_bytes(s);
     s->stats.free_disk_bytes = load(&g->disk_free);
     s->stats.purged_events = load(&g->purged_events);
     s->stats.purged_attempts = load(&g->purged_attempts);
