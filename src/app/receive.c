@@ -99,8 +99,8 @@ static void print_json(const struct http_request *rq, const char *verdict, const
     buf_fini(&text);
 }
 
-/* Control characters, those of the C1 range and bytes that are no text are shown as dots: a terminal
- * would act on them. */
+/* Control characters, those of the C1 range and bytes that are no text are shown as dots: a
+ * terminal would act on them. */
 static void print_safe(struct str s)
 {
     for (size_t i = 0; i < s.n;) {

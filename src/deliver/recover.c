@@ -23,6 +23,8 @@ static int on_retry(void *ctx, const struct retry_record *rt)
     int64_t delay = rt->next_at_ms - loop_wall_ms(d->loop);
     if (delay < 0 || dest == NULL) {
         delay = 0;
+    } else if (delay > retry_longest(&d->retry)) { /* the wall clock was set back */
+        delay = retry_longest(&d->retry);
     }
     struct work *w = sched_add(d->sched, sd, rt->event_seq, rt->number, time_add(now, delay), now);
     w->stored = true;

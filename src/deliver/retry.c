@@ -34,3 +34,13 @@ int64_t retry_delay(const struct retry_policy *p, uint32_t number, int64_t retry
     }
     return retry_after_ms > delay ? retry_after_ms : delay;
 }
+
+int64_t retry_longest(const struct retry_policy *p)
+{
+    int64_t longest = p->n_schedule != 0 ? 0 : p->max_delay_ms;
+    for (size_t i = 0; i < p->n_schedule; i++) {
+        longest = p->schedule_ms[i] > longest ? p->schedule_ms[i] : longest;
+    }
+    longest += longest / 100 * (int64_t)p->jitter_pct;
+    return longest > RETRY_AFTER_CAP_MS ? longest : RETRY_AFTER_CAP_MS;
+}

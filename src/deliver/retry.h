@@ -31,4 +31,7 @@ uint32_t retry_limit(const struct retry_policy *p);
 int64_t retry_delay(const struct retry_policy *p, uint32_t number, int64_t retry_after_ms,
                     const struct rng *rng);
 
+/* No delay is longer: what a record says beyond it comes from a clock that was wrong. */
+int64_t retry_longest(const struct retry_policy *p);
+
 #endif

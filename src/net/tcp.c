@@ -21,8 +21,8 @@
 #include "longline/mem.h"
 #include "loop_impl.h"
 
-#define TCP_MAGIC 0x54435053u
-#define FINISH_MS 1000
+#define TCP_MAGIC    0x54435053u
+#define FINISH_MS    1000
 /* A peer that sends without end must not keep the loop reading for all of FINISH_MS. */
 #define FINISH_BYTES (8u << 20)
 #define GATHER       16

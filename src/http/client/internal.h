@@ -113,7 +113,7 @@ struct http_exchange {
     int64_t sent_us;
     size_t pending_seen;
     bool fresh_only; /* the retry: must not take a used connection, will not be retried again */
-    bool had_grace; /* after the process stood still */
+    bool had_grace;  /* after the process stood still */
     bool is_head;
     struct buf head;
     struct str body;
