@@ -177,22 +177,31 @@ static int check_webhook(const struct config *c, struct err_detail *err)
     return 0;
 }
 
+static int check_auth_key(struct str admin, struct str jwt, const char *key, struct err_detail *err)
+{
+    struct auth *auth = NULL;
+    const int rc = auth_new(&auth, admin, jwt, err);
+    if (rc != 0) {
+        err_prefix(err, "%s", key);
+        return rc;
+    }
+    auth_free(auth);
+    return 0;
+}
+
 /* Keys that are given must be usable; the others are generated. */
 static int check_keys(const struct config *c, struct err_detail *err)
 {
     const struct str stand_in = STR("0000000000000000");
     const struct str admin = str_c(c->auth.admin_key);
     const struct str jwt = str_c(c->auth.jwt_secret);
-    struct auth *auth = NULL;
-    int rc = auth_new(&auth, admin.n != 0 ? admin : stand_in, jwt.n != 0 ? jwt : stand_in, err);
-    if (rc != 0) {
-        err_prefix(err, "[auth]");
-        return rc;
-    }
-    auth_free(auth);
     const struct str key = str_c(c->secrets.key);
+    int rc = admin.n != 0 ? check_auth_key(admin, stand_in, "auth.admin_key", err) : 0;
+    if (rc == 0 && jwt.n != 0) {
+        rc = check_auth_key(stand_in, jwt, "auth.jwt_secret", err);
+    }
     struct vault *vault = NULL;
-    if (key.n != 0) {
+    if (rc == 0 && key.n != 0) {
         rc = vault_new(&vault, key, err);
         if (rc != 0) {
             err_prefix(err, "secrets.key");
@@ -200,7 +209,7 @@ static int check_keys(const struct config *c, struct err_detail *err)
         }
         vault_free(vault);
     }
-    return 0;
+    return rc;
 }
 
 static int check(const void *cfg, struct err_detail *err)

@@ -56,6 +56,7 @@ void server_reload(struct server *s)
         log_error("reload.refused", LOG_CSTR("why", err.msg));
         return;
     }
+    server_fit_to_files(fresh);
     struct diff d = {0};
     cfg_diff(&app_schema, s->config, fresh, on_diff, &d);
     /* What may fail comes before what cannot. */

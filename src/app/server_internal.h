@@ -60,6 +60,9 @@ size_t server_max_event(const struct config *cfg); /* bytes of an encoded event 
 int server_set_policy(struct server *s, const struct config *cfg,
                       struct err_detail *err) LL_MUST_USE;
 
+/* Lowers what the process may not have open at once. */
+void server_fit_to_files(struct config *cfg);
+
 /* app_metrics.c: registers the metrics of all parts. */
 void server_add_metrics(struct server *s);
 

@@ -26,11 +26,44 @@ static void raise_file_limit(void)
     }
 }
 
+static void fit(int64_t *connections, rlim_t share, const char *key)
+{
+    if ((uint64_t)*connections > share) {
+        *connections = share > 0 ? (int64_t)share : 1;
+        log_warn("limits.files", LOG_CSTR("lowered", key), LOG_INT("to", *connections));
+    }
+}
+
+/* Clients get half of the descriptors and endpoints four tenths, so that neither can take those that
+ * the other side and the store need. */
+void server_fit_to_files(struct config *cfg)
+{
+    struct rlimit lim;
+    if (getrlimit(RLIMIT_NOFILE, &lim) != 0 || lim.rlim_cur == RLIM_INFINITY) {
+        return;
+    }
+    fit(&cfg->server.max_connections, lim.rlim_cur / 2, "server.max_connections");
+    fit(&cfg->client.max_connections, lim.rlim_cur / 10 * 4, "client.max_connections");
+}
+
+/* Nothing may be acknowledged any more; what was acknowledged is on disk. Whoever waits is told that
+ * the outcome is not known. */
 static void on_store_fatal(void *ctx, const struct err_detail *err)
 {
-    (void)ctx;
+    struct server *s = ctx;
+    static const struct http_header retry_after = {{"Retry-After", 11}, {"5", 1}};
+    const struct http_reply unknown = {
+        .status = 503,
+        .content_type = "application/json",
+        .body = STR("{\"status\":503,\"message\":\"the store failed; whether this was done is not "
+                    "known, try again\"}"),
+        .headers = &retry_after,
+        .n_headers = 1,
+        .close = true};
     log_error("store.fatal", LOG_CSTR("why", err->msg), LOG_INT("code", err->foreign));
-    /* Nothing may be acknowledged any more; what was acknowledged is on disk. */
+    if (s->http != NULL) {
+        http_server_abandon(s->http, &unknown);
+    }
     _exit(EXIT_FAIL);
 }
 
@@ -290,6 +323,7 @@ static void note_own_addresses(struct server *s)
 int server_open(struct server *s, struct err_detail *err)
 {
     raise_file_limit();
+    server_fit_to_files(s->config);
     metrics_init(&s->metrics);
     int rc = loop_open(&s->loop, NULL);
     if (rc != 0) {

@@ -255,6 +255,16 @@ size_t http_server_n_active(const struct http_server *s)
     return s->n_active;
 }
 
+void http_server_abandon(struct http_server *s, const struct http_reply *rp)
+{
+    LIST_FOREACH (it, &s->by_state[CONN_BUSY]) {
+        struct conn *c = LIST_ENTRY(it, struct conn, state_node);
+        if (c->stream != NULL) {
+            (void)conn_write_reply(c, rp, true); /* as far as the socket takes it now */
+        }
+    }
+}
+
 void http_server_drain(struct http_server *s)
 {
     LL_MAGIC_CHECK(s, SERVER_MAGIC);
