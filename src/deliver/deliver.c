@@ -14,6 +14,7 @@
 #define SPILL_EVERY_MS  100
 #define SPILL_PER_TICK  5000
 #define WINDOW_MAX      200000
+#define SWEEP_PER_TICK  65536
 
 static void on_dest_gone(void *ctx, struct sched_dest *sd)
 {
@@ -108,6 +109,9 @@ static void on_spill(void *ctx)
 {
     struct deliver *d = ctx;
     deliver_spill(d);
+    if (d->is_sweeping) {
+        d->is_sweeping = !sched_hasten_gone(d->sched, &d->sweep_at, SWEEP_PER_TICK);
+    }
     timer_in(&d->spill, SPILL_EVERY_MS);
 }
 

@@ -43,6 +43,8 @@ struct deliver {
     struct window window;
     uint64_t stored_low;
     bool draining;
+    bool is_sweeping; /* works of deleted destinations are being looked for … */
+    size_t sweep_at;  /* … from this place of the table on */
     struct list attempts;
     struct list spare;
     size_t n_spare;

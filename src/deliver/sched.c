@@ -126,6 +126,18 @@ void sched_set_cost(struct sched *s, struct work *w, uint16_t cost)
     w->cost = cost;
 }
 
+bool sched_hasten_gone(struct sched *s, size_t *at, size_t budget)
+{
+    for (; *at < s->works.n_buckets && budget > 0; (*at)++, budget--) {
+        for (struct work *w = s->works.buckets[*at]; w != NULL; w = w->hash_next) {
+            if (w->dest->gone) {
+                sched_hasten(s, w);
+            }
+        }
+    }
+    return *at >= s->works.n_buckets;
+}
+
 static void forget(struct sched *s, struct work *w)
 {
     struct sched_dest *d = w->dest;

@@ -76,6 +76,7 @@ enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_PROBING };
 struct sched_dest {
     uint32_t num;
     bool held;        /* disabled or paused: nothing starts */
+    bool gone;        /* deleted: its works are to end */
     uint8_t breaker;  /* enum breaker_state */
     uint8_t where;    /* private: which list `place` is in */
     uint32_t n_works; /* all states */
@@ -125,6 +126,9 @@ struct work *sched_find(const struct sched *s, uint64_t event_seq, uint32_t dest
 void sched_hasten(struct sched *s, struct work *w);
 /* The event's size, once it is known. */
 void sched_set_cost(struct sched *s, struct work *w, uint16_t cost);
+/* Makes the waiting works of destinations that are gone ready, in `budget` places of the table from
+ * *at on. True at the end of the table. */
+bool sched_hasten_gone(struct sched *s, size_t *at, size_t budget);
 /* Takes a work that is not in flight out and frees it. */
 void sched_drop(struct sched *s, struct work *w);
 

@@ -85,12 +85,25 @@ static void test_jitter_only_adds(void **state)
     assert_in_range(highest, 1190, 1200);
 }
 
+static void test_longest(void **state)
+{
+    (void)state;
+    const struct retry_policy plain = {
+        .interval_ms = 1000, .max_delay_ms = 100000000, .limit = 10, .jitter_pct = 20};
+    assert_true(retry_longest(&plain) == 120000000);
+    const struct retry_policy listed = {.n_schedule = 2, .schedule_ms = {200000000, 5000}};
+    assert_true(retry_longest(&listed) == 200000000);
+    const struct retry_policy brief = {.interval_ms = 1, .max_delay_ms = 10, .limit = 1};
+    assert_true(retry_longest(&brief) == RETRY_AFTER_CAP_MS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_cap_and_overflow),
         cmocka_unit_test(test_jitter_only_adds),
+        cmocka_unit_test(test_longest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

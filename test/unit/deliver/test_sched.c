@@ -278,6 +278,34 @@ static void test_find_hasten_drop(void **state)
     sched_free(f.s);
 }
 
+static void test_works_of_a_deleted_destination_wait_no_longer(void **state)
+{
+    (void)state;
+    struct fixture f;
+    setup(&f, &base_cfg);
+    struct sched_dest *d = sched_dest_get(f.s, 1, 1, 1);
+    struct sched_dest *other = sched_dest_get(f.s, 2, 2, 2);
+    for (uint64_t i = 0; i < 4; i++) {
+        (void)sched_add(f.s, d, i, 2, 1000000, 0);
+        (void)sched_add(f.s, other, 100 + i, 2, 1000000, 0);
+    }
+    d->gone = true;
+    size_t at = 0;
+    size_t calls = 1;
+    while (!sched_hasten_gone(f.s, &at, 100)) {
+        calls++;
+    }
+    assert_true(calls > 1); /* in slices */
+    struct work *w[20];
+    const size_t n = start_all(&f, 0, w, 20);
+    assert_int_equal(n, 4);
+    for (size_t i = 0; i < n; i++) {
+        assert_ptr_equal(w[i]->dest, d);
+        end(&f, w[i], &ok, 0);
+    }
+    sched_free(f.s);
+}
+
 static void test_idle_state_is_bounded(void **state)
 {
     (void)state;
@@ -330,6 +358,7 @@ int main(void)
         cmocka_unit_test(test_any_answer_keeps_the_breaker_closed),
         cmocka_unit_test(test_hold_and_let_go),
         cmocka_unit_test(test_find_hasten_drop),
+        cmocka_unit_test(test_works_of_a_deleted_destination_wait_no_longer),
         cmocka_unit_test(test_idle_state_is_bounded),
         cmocka_unit_test(test_target_moves_to_another_host),
     };
