@@ -103,8 +103,8 @@ struct http_server_metrics *http_server_get_metrics(struct http_server *s);
  * and pipelining are the server's business. */
 void http_reply(struct http_request *rq, const struct http_reply *rp);
 
-/* Answers every request that a handler still has with `rp`, in its place. For a process that ends at
- * once after it: handlers must not reply any more. */
+/* Answers every request that a handler still has with `rp`, in its place. For a process that
+ * ends at once after it: handlers must not reply any more. */
 void http_server_abandon(struct http_server *s, const struct http_reply *rp);
 
 /* Stops accepting, answers what is under way with Connection: close, closes idle connections. */

@@ -34,8 +34,8 @@ static void fit(int64_t *connections, rlim_t share, const char *key)
     }
 }
 
-/* Clients get half of the descriptors and endpoints four tenths, so that neither can take those that
- * the other side and the store need. */
+/* Clients get half of the descriptors and endpoints four tenths, so that neither can take
+ * those that the other side and the store need. */
 void server_fit_to_files(struct config *cfg)
 {
     struct rlimit lim;
@@ -46,8 +46,8 @@ void server_fit_to_files(struct config *cfg)
     fit(&cfg->client.max_connections, lim.rlim_cur / 10 * 4, "client.max_connections");
 }
 
-/* Nothing may be acknowledged any more; what was acknowledged is on disk. Whoever waits is told that
- * the outcome is not known. */
+/* Nothing may be acknowledged any more; what was acknowledged is on disk. Whoever waits is
+ * told that the outcome is not known. */
 static void on_store_fatal(void *ctx, const struct err_detail *err)
 {
     struct server *s = ctx;

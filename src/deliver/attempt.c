@@ -294,8 +294,8 @@ static void on_sent(void *ctx, const struct dest_outcome *o)
     finish(a, o);
 }
 
-/* The event cannot be read. A passing cause: tried again later. Purged by retention: nothing is left
- * to deliver or to tell about. */
+/* The event cannot be read. A passing cause: tried again later. Purged by retention: nothing
+ * is left to deliver or to tell about. */
 static void event_unreadable(struct attempt *a, int rc)
 {
     struct deliver *d = a->d;
