@@ -18,13 +18,13 @@
 
 struct api;
 
-struct api_cfg { /* section [api] */
+struct api_cfg {                 /* section [api] */
     struct cfg_list topics;      /* known topics; empty: any */
     bool topics_allow_wildcards; /* patterns in destination topics */
     int64_t max_destinations_per_tenant;
-    int64_t token_ttl_ms;        /* of tenant tokens */
-    int64_t tenant_rate;         /* requests per second of one tenant token; 0: no limit */
-    bool metrics_public;         /* /metrics without a key */
+    int64_t token_ttl_ms; /* of tenant tokens */
+    int64_t tenant_rate;  /* requests per second of one tenant token; 0: no limit */
+    bool metrics_public;  /* /metrics without a key */
 };
 extern const struct cfg_key api_cfg_keys[];
 extern const size_t api_cfg_n_keys;

@@ -151,8 +151,7 @@ static void end_flight(struct sim *m, size_t at)
                                     .overload = sd->mood == MOOD_OVERLOADED,
                                     .unreachable = sd->mood == MOOD_DEAD};
     sched_judge(m->s, w, &o, m->now);
-    const int64_t delay =
-        o.success ? -1 : retry_delay(&m->retry, w->number, -1, &m->rng.rng);
+    const int64_t delay = o.success ? -1 : retry_delay(&m->retry, w->number, -1, &m->rng.rng);
     if (delay < 0) {
         sched_done(m->s, w);
         m->ended++;
