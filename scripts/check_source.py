@@ -27,7 +27,6 @@ ALLOWED = {
     "src/base/mem.c": "malloc calloc realloc free abort",   # the one door to the heap
     "src/base/check.c": "abort",                            # a failed invariant ends the process
     "src/base/clock.c": "clock_gettime",                    # the one clock
-    "src/net/loop.c": "clock_gettime",                      # processor time of a turn
     "src/app/": "printf puts exit _exit",                   # the command line's own output
 }
 

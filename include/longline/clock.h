@@ -35,6 +35,10 @@ static inline int64_t clock_mono_ms(const struct clock *c)
     return c->mono_ns(c->ctx) / 1000000;
 }
 
+/* Processor time of the calling thread: unlike elapsed time it does not grow while other processes
+ * have the processor. For statistics. */
+int64_t clock_thread_cpu_ns(void);
+
 /* now + delta without overflow; delta >= 0; TIME_NEVER stays TIME_NEVER. */
 int64_t time_add(int64_t now, int64_t delta);
 

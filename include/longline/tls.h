@@ -34,7 +34,8 @@ struct tls_client_stats {
     uint64_t handshakes;
     uint64_t resumed;
     uint64_t failed;
-    size_t queued; /* waiting for a worker */
+    size_t queued;       /* waiting for a worker */
+    int64_t max_loop_us; /* most processor time that one step of a handshake took on the loop */
 };
 void tls_client_stats(const struct tls_client *c, struct tls_client_stats *out);
 

@@ -58,6 +58,11 @@ static int64_t read_tls_queued(void *ctx)
     return (int64_t)tls_stats(ctx).queued;
 }
 
+static int64_t read_tls_loop(void *ctx)
+{
+    return tls_stats(ctx).max_loop_us;
+}
+
 static const struct metric outbound[] = {
     {.kind = METRIC_GAUGE,
      .name = "longline_outbound_connections",
@@ -91,6 +96,10 @@ static const struct metric outbound[] = {
      .name = "longline_tls_queued",
      .help = "Handshakes waiting for a worker.",
      .read = read_tls_queued},
+    {.kind = METRIC_GAUGE,
+     .name = "longline_tls_loop_max_microseconds",
+     .help = "Most processor time that one step of a TLS handshake took on the event loop.",
+     .read = read_tls_loop},
 };
 _Static_assert(LL_COUNT(outbound) <= SERVER_MAX_METRICS, "struct server holds them");
 

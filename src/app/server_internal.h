@@ -13,7 +13,7 @@
 #include "app_config.h"
 #include "cli.h"
 
-#define SERVER_MAX_METRICS 8
+#define SERVER_MAX_METRICS 9
 
 enum server_state { SERVER_STARTING, SERVER_READY, SERVER_DRAINING, SERVER_CLOSING };
 

@@ -35,6 +35,11 @@ const struct clock *clock_system(void)
     return &system_clock;
 }
 
+int64_t clock_thread_cpu_ns(void)
+{
+    return read_clock(CLOCK_THREAD_CPUTIME_ID);
+}
+
 int64_t time_add(int64_t now, int64_t delta)
 {
     int64_t sum;

@@ -12,23 +12,13 @@
 #include "loop_impl.h"
 
 #include <signal.h>
-#include <time.h>
 
 #include "longline/check.h"
 #include "longline/mem.h"
 
-/* Processor time of the loop's thread: unlike the turn's wall time it does not grow when other
- * processes take the processor away. */
-static int64_t thread_cpu_ns(void)
-{
-    struct timespec ts = {0};
-    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-    return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
-
 static void account_cpu(struct loop *l)
 {
-    const int64_t ns = thread_cpu_ns();
+    const int64_t ns = clock_thread_cpu_ns();
     const int64_t us = (ns - l->last_cpu_ns) / 1000;
     l->last_cpu_ns = ns;
     if (us > l->stats.max_turn_cpu_us) {
@@ -164,7 +154,7 @@ int loop_run(struct loop *l)
     l->thread = pthread_self();
     l->last_ns = uv_hrtime();
     l->last_idle_ns = uv_metrics_idle_time(&l->uv);
-    l->last_cpu_ns = thread_cpu_ns();
+    l->last_cpu_ns = clock_thread_cpu_ns();
     (void)uv_run(&l->uv, UV_RUN_DEFAULT);
     return 0;
 }

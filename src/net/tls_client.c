@@ -101,7 +101,9 @@ static void take_results(void *ctx, struct list *msgs)
     while (node != NULL) {
         struct tls_conn *conn = LIST_ENTRY(node, struct tls_conn, node);
         if (conn->stream != NULL) {
+            const int64_t start_ns = clock_thread_cpu_ns();
             tls_stream_step_done(conn->stream);
+            tls_client_note_loop(c, start_ns);
         } else {
             tls_client_discard(c, conn);
         }
@@ -172,6 +174,14 @@ void tls_client_stats(const struct tls_client *c, struct tls_client_stats *out)
 {
     *out = c->stats;
     out->queued = tls_workers_queued(c->workers);
+}
+
+void tls_client_note_loop(struct tls_client *c, int64_t start_ns)
+{
+    const int64_t us = (clock_thread_cpu_ns() - start_ns) / 1000;
+    if (us > c->stats.max_loop_us) {
+        c->stats.max_loop_us = us;
+    }
 }
 
 void tls_client_only(struct tls_client *c, const char *version)

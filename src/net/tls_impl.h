@@ -122,6 +122,9 @@ struct loop *tls_client_loop(const struct tls_client *c);
 /* With err set when `to` cannot be a host. */
 struct tls_conn *tls_client_conn(struct tls_client *c, const struct tls_target *to);
 void tls_client_step(struct tls_client *c, struct tls_conn *conn);
+/* A step of a handshake on the loop ends, which began at start_ns of the thread's processor
+ * time. */
+void tls_client_note_loop(struct tls_client *c, int64_t start_ns);
 void tls_client_discard(struct tls_client *c, struct tls_conn *conn);
 void tls_client_settle(struct tls_client *c, struct tls_conn *conn); /* handshake over: books it */
 void tls_client_ticket(struct tls_client *c, struct tls_conn *conn);

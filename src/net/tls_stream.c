@@ -172,6 +172,7 @@ void tls_stream_step_done(struct tls_stream *t)
 
 static void client_input(struct tls_stream *t, struct str data)
 {
+    const int64_t start_ns = clock_thread_cpu_ns();
     if (!t->heard) {
         t->heard = true;
         t->not_tls = not_tls(data);
@@ -184,6 +185,7 @@ static void client_input(struct tls_stream *t, struct str data)
     } else if (t->too_long || t->rest.n >= REST_PAUSE) {
         stream_read_stop(t->lower);
     }
+    tls_client_note_loop(t->client, start_ns);
 }
 
 static void server_input(struct tls_stream *t, struct str data)
@@ -557,6 +559,7 @@ static struct tls_stream *tls_new(struct loop *l, struct stream *lower, tls_done
 struct stream *tls_client_wrap(struct tls_client *c, struct stream *lower,
                                const struct tls_target *to, tls_done_fn done, void *ctx)
 {
+    const int64_t start_ns = clock_thread_cpu_ns();
     struct tls_stream *t = tls_new(tls_client_loop(c), lower, done, ctx);
     t->client = c;
     t->conn = tls_client_conn(c, to);
@@ -564,6 +567,7 @@ struct stream *tls_client_wrap(struct tls_client *c, struct stream *lower,
     client_step(t);
     /* A failure shows when the client hello is written. */
     (void)stream_read_start(lower);
+    tls_client_note_loop(c, start_ns);
     return &t->s;
 }
 

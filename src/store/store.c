@@ -118,9 +118,9 @@ static void on_messages(void *ctx, struct list *msgs)
 static void on_turn_end(void *ctx)
 {
     struct store *s = ctx;
-    struct batch *b = s->open;
-
     LL_MAGIC_CHECK(s, STORE_MAGIC);
+
+    struct batch *b = s->open;
     if (b == NULL || s->is_dead || (batch_is_empty(b) && list_empty(&b->waiters))) {
         return;
     }
@@ -452,10 +452,10 @@ err_destroy:
 static void on_mailbox_closed(void *ctx)
 {
     struct store *s = ctx;
+    LL_MAGIC_CHECK(s, STORE_MAGIC);
+
     void (*done)(void *) = s->close_done;
     void *done_ctx = s->close_ctx;
-
-    LL_MAGIC_CHECK(s, STORE_MAGIC);
     destroy(s);
     if (done != NULL) {
         done(done_ctx);

@@ -231,8 +231,8 @@ int http_server_open(struct http_server **out, struct loop *l, const struct http
 
 void http_server_reload(struct http_server *s, const struct http_server_cfg *cfg)
 {
-    const int64_t max_connections = s->cfg.max_connections; /* the listener's, fixed */
     LL_MAGIC_CHECK(s, SERVER_MAGIC);
+    const int64_t max_connections = s->cfg.max_connections; /* the listener's, fixed */
     copy_cfg(s, cfg);
     s->cfg.max_connections = max_connections;
     /* Timeouts may have become shorter. */
