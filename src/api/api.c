@@ -176,7 +176,7 @@ static void on_protocol_error(void *ctx, int status, struct arena *a, struct htt
     LL_MAGIC_CHECK(api, API_MAGIC);
     ops_count(api->ops, NULL, status);
     /* Messages of this API are in lower case. */
-    while (phrase[n] != '\0' && n < sizeof(text) - 1) {
+    while (n < sizeof(text) - 1 && phrase[n] != '\0') {
         text[n] = phrase[n];
         if (text[n] >= 'A' && text[n] <= 'Z') {
             text[n] = (char)(text[n] - 'A' + 'a');
