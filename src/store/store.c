@@ -18,8 +18,8 @@
 
 #include "store_internal.h"
 
-#define SECOND_MS  1000
-#define MAPPED_MAX ((size_t)64 * 1024 * 1024)
+#define LOOK_MS    250
+#define MAPPED_MAX ((size_t)48 * 1024 * 1024)
 
 static const char *const journal_trees[N_JOURNAL_TREES] = {
     [TREE_EV] = "ev", [TREE_AT] = "at", [TREE_BD] = "bd", [TREE_RT] = "rt",
@@ -166,7 +166,7 @@ static size_t mapped_bytes(void)
     return str_to_u64(piece, &pages) == 0 ? (size_t)pages * (size_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
-static void on_second(void *ctx)
+static void on_look(void *ctx)
 {
     struct store *s = ctx;
 
@@ -176,7 +176,7 @@ static void on_second(void *ctx)
         env_drop_cache(&s->journal);
         index_drop_cache(s);
     }
-    timer_in(&s->second, SECOND_MS);
+    timer_in(&s->look, LOOK_MS);
 }
 
 /* ---- opening ---- */
@@ -330,7 +330,7 @@ static struct store *create(struct loop *l, const struct store_options *o)
     list_init(&s->spare);
     list_init(&s->idle_waiters);
     list_init(&s->spare_idems);
-    timer_init(&s->second, l, on_second, s);
+    timer_init(&s->look, l, on_look, s);
     timer_init(&s->idle, l, on_idle, s);
     s->hook = (struct loop_hook){.fn = on_turn_end, .ctx = s, .order = TURN_STORE};
     s->stats.commit_latency =
@@ -435,7 +435,7 @@ int store_open(struct store **out, struct loop *l, const struct store_options *o
         goto err_mailbox;
     }
     loop_hook_add(l, &s->hook);
-    timer_in(&s->second, SECOND_MS);
+    timer_in(&s->look, LOOK_MS);
     *out = s;
     return 0;
 
@@ -490,7 +490,7 @@ void store_close(struct store *s, void (*done)(void *ctx), void *ctx)
     LL_ASSERT(!s->is_closing && !s->is_reading);
     s->close_done = done;
     s->close_ctx = ctx;
-    timer_stop(&s->second);
+    timer_stop(&s->look);
     timer_stop(&s->idle);
     loop_hook_remove(s->loop, &s->hook);
     if (s->is_dead) {

@@ -100,8 +100,8 @@ struct store {
     struct index index;
     struct mailbox *mailbox;
     struct loop_hook hook;
-    struct timer second; /* once a second: clock for the purge, resident memory */
-    struct timer idle;   /* calls waiters that had nothing to wait for */
+    struct timer look; /* four times a second: clock for the purge, resident memory */
+    struct timer idle; /* calls waiters that had nothing to wait for */
 
     struct batch *open; /* being filled in this turn */
     struct batch *last; /* the newest batch that is not durable yet */
