@@ -78,14 +78,6 @@ static int key_text(const struct config *cfg, const char *configured, const char
     return key_file_load(cfg->store.data_dir, file, out, made, err);
 }
 
-static void wipe_fini(struct buf *b)
-{
-    if (b->p != NULL) {
-        mem_wipe(b->p, b->cap);
-    }
-    buf_fini(b);
-}
-
 int server_load_auth(struct server *s, const struct config *cfg, struct err_detail *err)
 {
     struct buf admin;
@@ -108,8 +100,8 @@ int server_load_auth(struct server *s, const struct config *cfg, struct err_deta
         auth_free(s->auth);
         s->auth = auth;
     }
-    wipe_fini(&admin);
-    wipe_fini(&jwt);
+    buf_fini_secret(&admin);
+    buf_fini_secret(&jwt);
     return rc;
 }
 
@@ -122,7 +114,7 @@ static int open_vault(struct server *s, struct err_detail *err)
     if (rc == 0) {
         rc = vault_new(&s->vault, buf_str(&key), err);
     }
-    wipe_fini(&key);
+    buf_fini_secret(&key);
     const struct cfg_list *old = &s->config->secrets.old_keys;
     for (size_t i = 0; rc == 0 && i < old->n; i++) {
         rc = vault_add_old(s->vault, str_c(old->v[i]), err);

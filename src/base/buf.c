@@ -21,6 +21,14 @@ void buf_fini(struct buf *b)
     *b = (struct buf){.max = b->max};
 }
 
+void buf_fini_secret(struct buf *b)
+{
+    if (b->p != NULL) {
+        mem_wipe(b->p, b->cap);
+    }
+    buf_fini(b);
+}
+
 void buf_reset(struct buf *b)
 {
     b->n = 0;

@@ -24,14 +24,6 @@ int tenant_save(struct registry *r, const struct tenant *t)
     return rc;
 }
 
-static void wipe_fini(struct buf *b)
-{
-    if (b->p != NULL) {
-        mem_wipe(b->p, b->cap);
-    }
-    buf_fini(b);
-}
-
 static int seal(struct registry *r, const struct destination *d, struct str context,
                 struct buf *sealed)
 {
@@ -42,7 +34,7 @@ static int seal(struct registry *r, const struct destination *d, struct str cont
     destination_write_secrets(&w, d);
     const int rc =
         plain.failed ? ERR_TOO_BIG : vault_seal(r->vault, context, buf_str(&plain), sealed);
-    wipe_fini(&plain);
+    buf_fini_secret(&plain);
     return rc;
 }
 
@@ -124,7 +116,7 @@ static int load_dest(struct load *l, struct str key, struct str value)
             (void)dest_entry_add(l->r, te, destination_copy(&d));
         }
     }
-    wipe_fini(&plain);
+    buf_fini_secret(&plain);
     return rc;
 }
 
