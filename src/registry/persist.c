@@ -3,7 +3,6 @@
 #include "registry_internal.h"
 
 #include "longline/log.h"
-#include "longline/mem.h"
 
 #define OBJECT_MAX (1u << 20) /* what is read back */
 /* What is written: they live in memory, and lists of them must fit into a reply. */

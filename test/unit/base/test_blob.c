@@ -18,7 +18,10 @@ static void test_lifetime(void **state)
 {
     struct blob *b = blob_new(3);
     (void)state;
-    memcpy(b->p, "abc", 3);
+    assert_non_null(b);
+    for (size_t i = 0; i < 3; i++) {
+        b->p[i] = (unsigned char)("abc"[i]);
+    }
     assert_int_equal(b->n, 3);
     assert_ptr_equal(blob_ref(b), b);
     blob_unref(b);
