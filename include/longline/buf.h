@@ -27,7 +27,7 @@ struct buf {
 void buf_init(struct buf *b, size_t max);
 void buf_fini(struct buf *b);
 void buf_fini_secret(struct buf *b); /* wipes the memory first */
-void buf_reset(struct buf *b); /* n = 0, failed = false, capacity kept */
+void buf_reset(struct buf *b);       /* n = 0, failed = false, capacity kept */
 /* Gives memory above `keep` bytes back; only for an empty buffer. */
 void buf_shrink(struct buf *b, size_t keep);
 
