@@ -85,8 +85,9 @@ int deliver_recover(struct deliver *d) LL_MUST_USE;
 
 /* May n more deliveries be taken on? 0 or ERR_BUSY. */
 int deliver_admit(const struct deliver *d, size_t n) LL_MUST_USE;
-/* A new event that is durable now: queues it for its destinations. References the blob. Events must
- * come in the order of their seq, also those without destinations. */
+/* An event that is durable: queues it for those of its destinations that have no work for it yet.
+ * References the blob; with NULL (found in the journal at start) it is read back when it is sent.
+ * Events must come in the order of their seq, also those without destinations. */
 void deliver_event(struct deliver *d, const struct event_record *e, struct blob *encoded);
 
 /* One more attempt at once, whatever the schedule says; durable when the store's open batch is.

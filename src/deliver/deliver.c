@@ -170,8 +170,7 @@ uint16_t deliver_cost(size_t bytes)
     return kib == 0 ? 1 : (uint16_t)(kib < UINT16_MAX ? kib : UINT16_MAX);
 }
 
-/* Queues the event for those of its destinations that have no work for it yet. */
-static void queue_event(struct deliver *d, const struct event_record *e, struct blob *encoded)
+void deliver_event(struct deliver *d, const struct event_record *e, struct blob *encoded)
 {
     uint32_t nums[RECORD_MAX_DESTS];
     LL_ASSERT(e->n_dests <= RECORD_MAX_DESTS);
@@ -195,16 +194,6 @@ static void queue_event(struct deliver *d, const struct event_record *e, struct 
         w->fresh = fresh;
         w->cost = deliver_cost(e->data.n);
     }
-}
-
-void deliver_event(struct deliver *d, const struct event_record *e, struct blob *encoded)
-{
-    queue_event(d, e, encoded);
-}
-
-void deliver_event_missing(struct deliver *d, const struct event_record *e)
-{
-    queue_event(d, e, NULL);
 }
 
 void deliver_retry(struct deliver *d, uint64_t event_seq, uint32_t dest_num, uint32_t number)

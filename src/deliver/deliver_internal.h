@@ -68,10 +68,6 @@ void deliver_endpoint_put(struct endpoint *e); /* NULL is fine */
 /* Forgets the compiled form; attempts under way keep theirs. */
 void deliver_endpoint_drop(struct sched_dest *sd);
 
-/* As deliver_event, for an event found in the journal at start: destinations that have a retry
- * record already are passed over. */
-void deliver_event_missing(struct deliver *d, const struct event_record *e);
-
 /* What an event of that size counts in the scheduler: KiB. */
 uint16_t deliver_cost(size_t bytes);
 /* Starts the attempt of a work that sched_next gave. */

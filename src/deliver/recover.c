@@ -35,7 +35,7 @@ static int on_retry(void *ctx, const struct retry_record *rt)
 static int on_event(void *ctx, const struct event_record *e)
 {
     struct deliver *d = ctx;
-    deliver_event_missing(d, e);
+    deliver_event(d, e, NULL);
     return 0;
 }
 
