@@ -293,13 +293,7 @@ static void reply_list(struct call *c, const struct query *q, struct store_query
     }
     page_arena(c, &a);
     rc = show_list(c, &p, sq, includes, &a);
-    store_read_end(c->api->sv.store);
-    arena_fini(&a);
-    if (rc == 0) {
-        reply_send(c, 200);
-    } else {
-        reply_failure(c, rc);
-    }
+    page_end(c, &a, rc);
 }
 
 void attempts_list(struct call *c)

@@ -82,13 +82,7 @@ void events_list(struct call *c)
     }
     page_arena(c, &a);
     rc = show_list(c, &p, &sq, &a);
-    store_read_end(c->api->sv.store);
-    arena_fini(&a);
-    if (rc == 0) {
-        reply_send(c, 200);
-    } else {
-        reply_failure(c, rc);
-    }
+    page_end(c, &a, rc);
 }
 
 void events_get(struct call *c)

@@ -71,6 +71,8 @@ struct page {
 
 /* An arena for reading records, large enough for a page. */
 void page_arena(const struct call *c, struct arena *a);
+/* Ends the read transaction and the arena, and answers with what was written, or with rc. */
+void page_end(struct call *c, struct arena *a, int rc);
 /* The shared parameters; false: refused, answered. */
 bool page_parse(struct call *c, const struct query *q, struct str resource, struct page *p);
 /* Fills q from the page's parameters and runs it. Within a read transaction. */

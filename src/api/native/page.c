@@ -24,6 +24,17 @@ void page_arena(const struct call *c, struct arena *a)
     arena_init(a, LIST_ARENA + 2 * (size_t)c->api->max_publish_body);
 }
 
+void page_end(struct call *c, struct arena *a, int rc)
+{
+    store_read_end(c->api->sv.store);
+    arena_fini(a);
+    if (rc == 0) {
+        reply_send(c, 200);
+    } else {
+        reply_failure(c, rc);
+    }
+}
+
 bool page_parse(struct call *c, const struct query *q, struct str resource, struct page *p)
 {
     struct list_problem problem;
