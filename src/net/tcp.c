@@ -5,7 +5,9 @@
  * States: CONNECTING -> OPEN -> FINISHING -> CLOSING, each may be skipped.
  *   FINISHING  graceful close: waiting output, then FIN, then reading to the peer's FIN and
  *              throwing away, so that the kernel does not answer late bytes with a reset that
- *              would destroy what we sent. All of it within FINISH_MS and FINISH_BYTES.
+ *              would destroy what we sent. A peer that is still sending a large request gets
+ *              the time to come to its end and to read our answer; one that falls silent is
+ *              given up after FINISH_QUIET_MS, every one after FINISH_MS or FINISH_BYTES.
  *   CLOSING    uv_close was called; its callback frees the stream.
  *
  * Reading: every socket reads into the loop's one buffer. Stopping is lazy: the descriptor stays
@@ -21,11 +23,12 @@
 #include "longline/mem.h"
 #include "loop_impl.h"
 
-#define TCP_MAGIC    0x54435053u
-#define FINISH_MS    1000
+#define TCP_MAGIC       0x54435053u
+#define FINISH_QUIET_MS 1000
+#define FINISH_MS       10000
 /* A peer that sends without end must not keep the loop reading for all of FINISH_MS. */
-#define FINISH_BYTES (8u << 20)
-#define GATHER       16
+#define FINISH_BYTES    (64u << 20)
+#define GATHER          16
 
 enum tcp_state { TS_CONNECTING, TS_OPEN, TS_FINISHING, TS_CLOSING };
 
@@ -44,7 +47,8 @@ struct tcp_stream {
     bool watching; /* uv_read_start is in force */
     bool ended;    /* nothing more will be read; on_end was called if anybody was there */
     bool finish_started;
-    size_t finish_bytes; /* thrown away so far */
+    size_t finish_bytes;     /* thrown away so far */
+    int64_t finish_until_ms; /* when FINISHING ends whatever the peer does */
     struct loop *loop;
     struct tcp_out *out;
     void (*connected)(void *ctx, int err);
@@ -152,6 +156,18 @@ static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf)
     }
 }
 
+/* Bytes of a peer that we have said goodbye to. */
+static void finish_read(struct tcp_stream *t, ssize_t n)
+{
+    t->finish_bytes += n > 0 ? (size_t)n : 0;
+    if (n < 0 || t->finish_bytes > FINISH_BYTES) {
+        close_now(t);
+        return;
+    }
+    const int64_t quiet_until = time_add(loop_mono_ms(t->loop), FINISH_QUIET_MS);
+    timer_at(&t->deadline, quiet_until < t->finish_until_ms ? quiet_until : t->finish_until_ms);
+}
+
 static void on_read(uv_stream_t *h, ssize_t n, const uv_buf_t *buf)
 {
     struct tcp_stream *t = h->data;
@@ -163,10 +179,7 @@ static void on_read(uv_stream_t *h, ssize_t n, const uv_buf_t *buf)
         t->watching = false;
         (void)uv_read_stop(h);
     } else if (t->state == TS_FINISHING) {
-        t->finish_bytes += n > 0 ? (size_t)n : 0;
-        if (n < 0 || t->finish_bytes > FINISH_BYTES) {
-            close_now(t);
-        }
+        finish_read(t, n);
     } else if (n > 0) {
         t->s.ev->on_data(t->s.ctx, buf->base, (size_t)n);
     } else {
@@ -237,7 +250,8 @@ static void tcp_close(struct stream *s, bool graceful)
         return;
     }
     t->state = TS_FINISHING;
-    timer_in(&t->deadline, FINISH_MS);
+    t->finish_until_ms = time_add(loop_mono_ms(t->loop), FINISH_MS);
+    timer_in(&t->deadline, FINISH_QUIET_MS);
     if (t->out == NULL) {
         send_fin(t);
     }

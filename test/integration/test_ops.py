@@ -16,6 +16,7 @@ import pytest
 from support.client import Api
 from support.gateway import ADMIN_KEY, FAST_RETRIES, binary, environment, run_command
 from support.ledger import Ledger, Load
+from support.raw import RawConnection
 from support.receiver import Hang, Reply
 from support.wait import PATIENCE, wait_until
 
@@ -266,6 +267,34 @@ def test_the_deadline_of_a_shutdown(make_gateway, receiver):
     g.stop(deadline=10)
     g.start()
     hook.wait_for(2)  # it was pending, and still is
+
+
+def test_a_client_that_goes_on_sending_does_not_hold_a_shutdown(make_gateway):
+    """It was refused and is read on for a while, so that it sees the answer: not during the end."""
+    g = make_gateway().start()
+    stop = threading.Event()
+    with RawConnection(g.port) as c:
+        c.send(
+            "POST /api/v1/publish HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n"
+            f"Authorization: Bearer {ADMIN_KEY}\r\n\r\n"
+        )
+        assert c.answer().status == 413
+
+        def trickle():
+            try:
+                while not stop.wait(0.02):
+                    c.send("x")
+            except OSError:
+                pass
+
+        sender = threading.Thread(target=trickle)
+        sender.start()
+        try:
+            g.signal(signal.SIGTERM)
+            assert g.wait_exit(deadline=5) == 0
+        finally:
+            stop.set()
+            sender.join()
 
 
 def test_second_signal(make_gateway, receiver):

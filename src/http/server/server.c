@@ -3,7 +3,8 @@
  * The server as a whole: open, accept, reload, drain, close.
  *
  * Close: the listener and every connection are closed; each connection goes when its stream has
- * closed and its handler has replied; when all are gone a timer of the next turn reports `done`, so
+ * closed and its handler has replied; clients that are still sending are cut off after CUT_OFF_MS;
+ * when all are gone a timer of the next turn reports `done`, so
  * that it never comes from inside http_reply or http_server_close.
  */
 #include "server.h"
@@ -13,7 +14,8 @@
 #include "longline/mem.h"
 #include "longline/turn.h"
 
-#define OUT_MAX ((size_t)64 * 1024) /* head of a reply */
+#define OUT_MAX    ((size_t)64 * 1024) /* head of a reply */
+#define CUT_OFF_MS 1000
 
 /* Slow clients each keep to the timeouts and may still be too many together. Those go first that
  * have had the longest time: an honest one is through within a moment. */
@@ -68,6 +70,7 @@ static void on_reap(void *ctx)
     done = s->done;
     done_ctx = s->done_ctx;
     timer_stop(&s->sweep);
+    timer_stop(&s->cut_off);
     loop_hook_remove(s->loop, &s->hook);
     tls_server_free(s->tls);
     peer_table_fini(s);
@@ -77,6 +80,20 @@ static void on_reap(void *ctx)
     mem_free(s);
     if (done != NULL) {
         done(done_ctx);
+    }
+}
+
+/* Clients that still send when the server goes get no more time than this. */
+static void on_cut_off(void *ctx)
+{
+    struct http_server *s = ctx;
+
+    LL_MAGIC_CHECK(s, SERVER_MAGIC);
+    LIST_FOREACH (it, &s->by_state[CONN_CLOSING]) {
+        struct conn *c = LIST_ENTRY(it, struct conn, state_node);
+        if (c->stream != NULL) {
+            stream_close(c->stream);
+        }
     }
 }
 
@@ -142,6 +159,7 @@ struct http_server *server_new(struct loop *l, const struct http_server_cfg *cfg
     buf_init(&s->out, OUT_MAX);
     timer_init(&s->sweep, l, server_on_sweep, s);
     timer_init(&s->reap, l, on_reap, s);
+    timer_init(&s->cut_off, l, on_cut_off, s);
     s->hook = (struct loop_hook){.fn = on_turn_end, .ctx = s, .order = TURN_REQUESTS};
     loop_hook_add(l, &s->hook);
     return s;
@@ -291,5 +309,6 @@ void http_server_close(struct http_server *s, void (*done)(void *ctx), void *ctx
             conn_close(LIST_ENTRY(it, struct conn, state_node), i == CONN_ENDING);
         }
     }
+    timer_in(&s->cut_off, CUT_OFF_MS);
     server_check_done(s);
 }

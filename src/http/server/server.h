@@ -48,6 +48,7 @@ struct http_server {
     struct timer sweep;
     int64_t sweep_due_ms; /* TIME_NEVER: not armed */
     struct timer reap;
+    struct timer cut_off; /* after http_server_close: for clients that do not end */
     struct loop_hook hook;
 
     struct buf out; /* head of the reply being built */

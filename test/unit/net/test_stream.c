@@ -254,7 +254,73 @@ static void goodbye_survives_late_input(void **state)
     close_fixture(&f);
 }
 
-static void graceful_close_takes_a_second_at_most(void **state)
+struct sender {
+    struct stream *s;
+    const char *chunk;
+    size_t left;
+};
+
+#define CHUNK (256u << 10)
+
+/* Sends as the socket takes it, so that the far end always has something to read. */
+static bool all_sent(void *ctx)
+{
+    struct sender *sd = ctx;
+    while (sd->left > 0 && stream_pending(sd->s) == 0) {
+        const struct str part = str_of(sd->chunk, CHUNK);
+        if (stream_write(sd->s, &part, 1) != 0) {
+            return true;
+        }
+        sd->left -= CHUNK;
+    }
+    return sd->left == 0 && stream_pending(sd->s) == 0;
+}
+
+/* A client that sends a large request to the end before it looks for the answer gets the answer. */
+static void goodbye_waits_for_a_large_request(void **state)
+{
+    (void)state;
+    struct fixture f;
+    connect_fixture(&f);
+    peer_own(&f.a, f.dialed);
+    peer_own(&f.b, f.accepted);
+    char *chunk = mem_zalloc(CHUNK);
+    struct sender sd = {.s = f.a.s, .chunk = chunk, .left = 32u << 20};
+    assert_int_equal(peer_send(&f.b, "answer"), 0);
+    stream_close_graceful(f.b.s);
+    assert_true(wait_until(f.l, all_sent, &sd, WAIT_MS));
+    assert_int_equal(sd.left, 0);
+    assert_int_equal(stream_read_start(f.a.s), 0);
+    assert_true(peer_wait_end(&f.a, WAIT_MS));
+    assert_int_equal(f.a.end_err, 0);
+    assert_int_equal(f.a.n_got, 6);
+    mem_free(chunk);
+    close_fixture(&f);
+}
+
+/* One that does not come to an end is not read for ever. */
+static void goodbye_is_not_for_ever(void **state)
+{
+    (void)state;
+    struct fixture f;
+    connect_fixture(&f);
+    peer_own(&f.a, f.dialed);
+    peer_own(&f.b, f.accepted);
+    char *chunk = mem_zalloc(CHUNK);
+    struct sender sd = {.s = f.a.s, .chunk = chunk, .left = 1u << 30};
+    stream_close_graceful(f.b.s);
+    const int64_t start = clock_mono_ms(clock_system());
+    while (f.b.n_closed == 0 && clock_mono_ms(clock_system()) - start < WAIT_MS) {
+        (void)all_sent(&sd);
+        wait_ms(f.l, 0);
+    }
+    assert_int_equal(f.b.n_closed, 1);
+    assert_in_range(sd.left, 1, (1u << 30) - (64u << 20));
+    mem_free(chunk);
+    close_fixture(&f);
+}
+
+static void graceful_close_gives_a_silent_peer_a_second(void **state)
 {
     (void)state;
     struct fixture f;
@@ -376,7 +442,9 @@ int main(void)
         cmocka_unit_test(stopped_stream_gets_nothing),
         cmocka_unit_test(graceful_close_flushes_first),
         cmocka_unit_test(goodbye_survives_late_input),
-        cmocka_unit_test(graceful_close_takes_a_second_at_most),
+        cmocka_unit_test(goodbye_waits_for_a_large_request),
+        cmocka_unit_test(goodbye_is_not_for_ever),
+        cmocka_unit_test(graceful_close_gives_a_silent_peer_a_second),
         cmocka_unit_test(reset_is_an_error),
         cmocka_unit_test(closing_in_an_event_is_allowed),
         cmocka_unit_test(refused_connection_is_reported_once),
