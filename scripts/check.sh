@@ -28,10 +28,6 @@ step_source() {
 }
 
 step_scripts() {
-    if ! command -v shellcheck >/dev/null; then
-        echo "shellcheck is not installed: passed over"
-        return 0
-    fi
     shellcheck scripts/build scripts/deps scripts/fuzz scripts/run scripts/runtime_packages scripts/test \
         scripts/*.sh .ci/run
 }
