@@ -60,13 +60,16 @@ void store_close(struct store *s, void (*done)(void *ctx), void *ctx);
 enum store_level {
     STORE_LEVEL_OK,
     STORE_LEVEL_HIGH, /* above 80 % of quota or disk: publishes go on, purge works harder */
-    STORE_LEVEL_FULL, /* above 90 %: publishes and configuration writes are refused */
+    STORE_LEVEL_FULL, /* above 90 %: publishes and new configuration are refused */
     STORE_LEVEL_STOP  /* above 97 %: only purging; attempts wait */
 };
 enum store_level store_get_level(const struct store *s);
 size_t store_pending_bytes(const struct store *s);
 /* 0, ERR_FULL (level) or ERR_BUSY (pending bytes): may a publish of about n bytes be put now? */
 int store_admit(const struct store *s, size_t n) LL_MUST_USE;
+/* The same for an object that takes the place of an older one: goes on to STORE_LEVEL_STOP, so that
+ * the destination that fills the store can be disabled or put right. */
+int store_admit_replace(const struct store *s) LL_MUST_USE;
 
 /* ---- writing ---- */
 struct store_waiter {

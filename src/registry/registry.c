@@ -71,14 +71,15 @@ const struct tenant *registry_tenant(const struct registry *r, struct str id)
 
 int registry_put_tenant(struct registry *r, const struct tenant *t, bool *created)
 {
-    int rc = store_admit(r->store, 0);
+    const bool is_new = tenant_entry_find(r, t->id) == NULL;
+    int rc = is_new ? store_admit(r->store, 0) : store_admit_replace(r->store);
     if (rc == 0) {
         rc = tenant_save(r, t);
     }
     if (rc != 0) {
         return rc;
     }
-    *created = tenant_entry_find(r, t->id) == NULL;
+    *created = is_new;
     (void)tenant_entry_put(r, tenant_copy(t));
     return 0;
 }
@@ -249,7 +250,7 @@ int registry_put_dest(struct registry *r, const struct destination *d)
     }
     const uint32_t num = de->dest->num; /* d may be what goes */
     LL_ASSERT(num == d->num);
-    int rc = store_admit(r->store, 0);
+    int rc = store_admit_replace(r->store);
     if (rc == 0) {
         rc = dest_save(r, d);
     }

@@ -95,18 +95,29 @@ size_t store_pending_bytes(const struct store *s)
     return s->pending_bytes;
 }
 
-int store_admit(const struct store *s, size_t n)
+/* Is there room for n bytes below the mark? */
+static int admit_below(const struct store *s, size_t n, enum store_level mark)
 {
     if (s->is_dead || s->is_closing) {
         return ERR_BUSY;
     }
-    if (level_of(s, s->pending_bytes + n) >= STORE_LEVEL_FULL) {
+    if (level_of(s, s->pending_bytes + n) >= mark) {
         return ERR_FULL;
     }
     if (s->pending_bytes != 0 && s->pending_bytes + n > (uint64_t)s->cfg.max_pending_bytes) {
         return ERR_BUSY;
     }
     return 0;
+}
+
+int store_admit(const struct store *s, size_t n)
+{
+    return admit_below(s, n, STORE_LEVEL_FULL);
+}
+
+int store_admit_replace(const struct store *s)
+{
+    return admit_below(s, 0, STORE_LEVEL_STOP);
 }
 
 const struct store_stats *store_get_stats(struct store *s)

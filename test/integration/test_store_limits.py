@@ -153,6 +153,32 @@ def test_deleting_helps_a_full_store(make_gateway):
     dead.close()
 
 
+def test_a_full_store_can_be_put_right(make_gateway, receiver):
+    """What exists can be changed: disabled, or pointed at an endpoint that works."""
+    g = make_gateway(
+        {**FAST_RETRIES, "delivery.retry_interval": "1h", "store.max_size": "8MiB"}
+    ).start()
+    dead = DeadPort()
+    d, ledger = with_destination(g, dead.url)
+    assert_refusal(fill(g, "t", ledger))
+    path = f"/tenants/t/destinations/{d['id']}"
+    new = {"type": "webhook", "topics": "*", "config": {"url": receiver.hook().url}}
+
+    def refused(make):
+        """An object is small: it may still fit in what was too little for an event."""
+        return fill(g, "t", ledger, size=100) and make().status == 503
+
+    wait_until(lambda: refused(lambda: g.api.post("/tenants/t/destinations", new)))
+    wait_until(lambda: refused(lambda: g.api.put(f"/tenants/other-{ledger.n}")))
+    assert g.api.put("/tenants/t", {"metadata": {"state": "full"}}).must(200)["metadata"]
+    assert g.api.put(f"{path}/disable").must(200)["disabled_at"]
+    hook = receiver.hook()
+    changed = g.api.patch(path, {"config": {"url": hook.url}}).must(200)
+    assert changed["config"]["url"] == hook.url
+    assert g.api.put(f"{path}/enable").must(200)["disabled_at"] is None
+    dead.close()
+
+
 def mount_small(path, size):
     path.mkdir()
     r = subprocess.run(
