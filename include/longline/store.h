@@ -8,7 +8,8 @@
  *
  * Writing: store_put_* and store_del_* add to the open batch; at the end of the turn it goes to
  * the writer. A waiter added after them is called when they are durable. Order is kept: what was
- * added first is never durable later than what was added after it.
+ * added first is never durable later than what was added after it. What is added in one turn after
+ * an event or an attempt, up to the next one, is durable together with it.
  *
  * Reading: between store_read_begin and store_read_end, which stand in one callback. What was put
  * but not committed yet is not seen. Returned strings are valid until store_read_end.
@@ -95,9 +96,9 @@ void store_set_low(struct store *s, uint64_t seq);
 /* Idempotency: remembers (tenant, event id) for the configured time. */
 void store_put_idempotency(struct store *s, struct str tenant_id, struct str event_id,
                            uint64_t seq);
-/* The remembered seq, or 0; sees also what is not committed yet (then *durable is false). */
-uint64_t store_find_idempotency(struct store *s, struct str tenant_id, struct str event_id,
-                                bool *durable);
+/* The remembered seq, committed or not. 0, ERR_NOT_FOUND, or why it cannot be known. */
+int store_find_idempotency(struct store *s, struct str tenant_id, struct str event_id,
+                           uint64_t *seq) LL_MUST_USE;
 
 /* Configuration objects: small values under a kind and a key of at most 400 bytes. */
 enum store_object { STORE_TENANT = 1, STORE_DESTINATION = 2, STORE_KEY = 3, STORE_TOPIC = 4 };
@@ -130,13 +131,13 @@ int store_get_attempt(struct store *s, uint64_t seq, struct arena *a,
 /* An attempt's public id is derived from its seq under a key of the data directory: a UUIDv7 that
  * need not be stored and cannot be guessed. out is not terminated. */
 void store_attempt_id(const struct store *s, uint64_t seq, char out[ID_LEN]);
-/* By public id; tenant_id may be STR_NULL (any). The newest one when an id was used again. While
- * the index is being rebuilt, old events with an id from the publisher may not be found. */
+/* By public id; tenant_id may be STR_NULL (any). The newest one when an id was used again.
+ * ERR_BUSY: not found, but the index that is being rebuilt does not reach back far enough. */
 int store_find_event(struct store *s, struct str tenant_id, struct str id, struct arena *a,
                      struct event_record *out) LL_MUST_USE;
 int store_find_attempt(struct store *s, struct str tenant_id, struct str id, struct arena *a,
                        struct attempt_record *out) LL_MUST_USE;
-/* The latest attempt for the pair, also when it is not indexed yet. */
+/* The latest attempt for the pair, also when it is not indexed yet. ERR_BUSY as above. */
 int store_last_attempt(struct store *s, uint64_t event_seq, struct str dest_id, struct arena *a,
                        struct attempt_record *out) LL_MUST_USE;
 
@@ -171,7 +172,7 @@ struct store_page {
 };
 int store_query(struct store *s, const struct store_query *q, struct arena *a,
                 struct store_page *out) LL_MUST_USE;
-bool store_index_ready(const struct store *s); /* false while it is being rebuilt from the start */
+bool store_index_ready(const struct store *s); /* false while a rebuild is far behind */
 
 /* ---- operations ---- */
 struct store_stats {

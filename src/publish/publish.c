@@ -170,9 +170,12 @@ static int decide(struct publish *p, const struct publish_request *rq, struct pu
     if (rc != 0) {
         return rc;
     }
-    bool durable = false;
-    if (e->custom_id && store_find_idempotency(p->o.store, e->tenant_id, e->id, &durable) != 0) {
-        return 0; /* a duplicate; the waiter sees to it that the first one is durable */
+    if (e->custom_id) {
+        uint64_t seq;
+        rc = store_find_idempotency(p->o.store, e->tenant_id, e->id, &seq);
+        if (rc != ERR_NOT_FOUND) {
+            return rc; /* 0: a duplicate; the waiter sees to it that the first one is durable */
+        }
     }
     return put(p, job);
 }

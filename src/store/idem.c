@@ -179,7 +179,7 @@ void store_put_idempotency(struct store *s, struct str tenant_id, struct str eve
     add_hour(s, hour);
 }
 
-static uint64_t find_durable(struct store *s, const unsigned char hash[16])
+static int find_durable(struct store *s, const unsigned char hash[16], uint64_t *seq)
 {
     const int64_t oldest = loop_wall_ms(s->loop) - ttl_ms(s);
 
@@ -197,35 +197,43 @@ static uint64_t find_durable(struct store *s, const unsigned char hash[16])
             continue;
         }
         rc = rc != 0 ? err_from_mdb(rc) : value_open(&value, &payload);
-        if (rc != 0 || payload.n != 8) {
-            log_error("store.corrupt", LOG_CSTR("tree", "ik"), LOG_ERR(rc != 0 ? rc : ERR_CORRUPT));
-            continue;
+        if (rc == 0 && payload.n != 8) {
+            rc = ERR_CORRUPT;
         }
-        return SEQ_MS(get_be64(payload.p)) >= oldest ? get_be64(payload.p) : 0;
+        if (rc != 0) {
+            log_error("store.corrupt", LOG_CSTR("tree", "ik"), LOG_ERR(rc));
+            return rc;
+        }
+        *seq = get_be64(payload.p);
+        return SEQ_MS(*seq) >= oldest ? 0 : ERR_NOT_FOUND;
     }
-    return 0;
+    return ERR_NOT_FOUND;
 }
 
-uint64_t store_find_idempotency(struct store *s, struct str tenant_id, struct str event_id,
-                                bool *durable)
+int store_find_idempotency(struct store *s, struct str tenant_id, struct str event_id,
+                           uint64_t *seq)
 {
     const bool was_reading = s->is_reading;
     unsigned char hash[16];
     const struct idem *i;
-    uint64_t seq;
+    int rc;
 
     hash_id(hash, tenant_id, event_id);
     i = map_get(&s->idems, str_of((const char *)hash, sizeof(hash)));
-    *durable = i == NULL;
     if (i != NULL) {
-        return i->seq;
-    }
-    if (s->n_idem_hours == 0 || (!was_reading && store_read_begin(s) != 0)) {
+        *seq = i->seq;
         return 0;
     }
-    seq = find_durable(s, hash);
+    if (s->n_idem_hours == 0) {
+        return ERR_NOT_FOUND;
+    }
+    rc = was_reading ? 0 : store_read_begin(s);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = find_durable(s, hash, seq);
     if (!was_reading) {
         store_read_end(s);
     }
-    return seq;
+    return rc;
 }

@@ -11,7 +11,7 @@
 
 #define NS_PER_MS     INT64_C(1000000)
 #define NS_PER_S      INT64_C(1000000000)
-#define FEED_EVERY_NS (200 * NS_PER_MS) /* or when BEHIND_MAX commits are waiting */
+#define FEED_EVERY_NS (200 * NS_PER_MS) /* or when BEHIND_ROWS are waiting */
 #define BEHIND_ROWS   10000U
 #define TIDY_EVERY_NS (10 * NS_PER_S)
 #define RETRY_NS      (1 * NS_PER_S)
@@ -156,7 +156,7 @@ static void count_backlog(struct store *s)
         count_behind(txn, s->journal.dbi[TREE_AT], f->upto[1]);
     mdb_txn_abort(txn);
     atomic_store(&s->gauges.rows_committed, n);
-    atomic_store(&s->index.ready, n == 0 || f->upto[0] != 0 || f->upto[1] != 0);
+    atomic_store(&s->index.ready, n <= INDEX_TAIL_MAX);
 }
 
 int index_open(struct store *s, struct err_detail *err)

@@ -20,6 +20,10 @@
 
 struct store;
 
+/* Rows of the journal that are searched one by one where the index does not reach yet: some
+ * milliseconds. Further behind than this, the index counts as not ready. */
+#define INDEX_TAIL_MAX 50000U
+
 enum index_state { INDEX_OPEN, INDEX_LOST };
 
 struct index_pair { /* a row of ea or id */

@@ -19,10 +19,6 @@ struct batch *store_batch(struct store *s)
 {
     LL_DCHECK(loop_is_own_thread(s->loop));
     LL_ASSERT(!s->is_closing);
-    if (s->open != NULL && batch_is_full(s->open)) {
-        writer_push(s, s->open);
-        s->open = NULL;
-    }
     if (s->open == NULL) {
         s->open = writer_take_back(s);
     }
@@ -32,6 +28,18 @@ struct batch *store_batch(struct store *s)
         s->last = s->open;
     }
     return s->open;
+}
+
+/* An event or an attempt begins a group: what belongs to it, its idempotency key or the end of its
+ * retry record, follows and must not come apart from it in a crash. So only here may a full batch
+ * go and a new one be begun. */
+static struct batch *batch_for_group(struct store *s)
+{
+    if (s->open != NULL && batch_is_full(s->open)) {
+        writer_push(s, s->open);
+        s->open = NULL;
+    }
+    return store_batch(s);
 }
 
 static void account(struct store *s, struct batch *b, size_t n)
@@ -75,7 +83,7 @@ static void note_time(struct store *s, struct batch *b, enum store_kind kind, ui
 
 void store_put_event(struct store *s, uint64_t seq, struct blob *encoded)
 {
-    struct batch *b = store_batch(s);
+    struct batch *b = batch_for_group(s);
     struct op *op = batch_add(b, OP_EVENT);
 
     LL_ASSERT(seq > s->last_event);
@@ -90,7 +98,7 @@ void store_put_event(struct store *s, uint64_t seq, struct blob *encoded)
 
 int store_put_attempt(struct store *s, const struct attempt_record *at)
 {
-    struct batch *b = store_batch(s);
+    struct batch *b = batch_for_group(s);
     const size_t offset = b->data.n;
     struct op *op;
     int rc;

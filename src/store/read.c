@@ -7,9 +7,6 @@
 #include "read.h"
 #include "record_internal.h"
 
-/* While the index is being rebuilt the part that must be searched row by row is not bounded. */
-#define TAIL_MAX 200000U
-
 int store_read_begin(struct store *s)
 {
     int rc;
@@ -176,6 +173,7 @@ static int add_pairs(struct store *s, enum index_tree tree, uint64_t head, struc
     }
     if (rc != 0 && rc != MDB_NOTFOUND) {
         index_report_lost(s);
+        return ERR_CORRUPT;
     }
     return oom;
 }
@@ -183,8 +181,9 @@ static int add_pairs(struct store *s, enum index_tree tree, uint64_t head, struc
 int tail_open(struct tail *t, struct store *s, enum store_kind kind, uint64_t above)
 {
     t->is_first = true;
+    t->is_cut = false;
     t->above = above;
-    t->left = TAIL_MAX;
+    t->left = INDEX_TAIL_MAX;
     return err_from_mdb(mdb_cursor_open(s->read_txn, s->journal.dbi[read_tree_of(kind)], &t->cur));
 }
 
@@ -192,13 +191,18 @@ bool tail_next(struct tail *t, uint64_t *seq, struct str *row)
 {
     MDB_val key;
     MDB_val value;
-    if (t->left-- == 0 || mdb_cursor_get(t->cur, &key, &value, t->is_first ? MDB_LAST : MDB_PREV)) {
+    if (mdb_cursor_get(t->cur, &key, &value, t->is_first ? MDB_LAST : MDB_PREV) != 0) {
         return false;
     }
     t->is_first = false;
     *seq = get_be64(key.mv_data);
     *row = str_of_val(&value);
-    return *seq > t->above;
+    if (*seq <= t->above) {
+        return false;
+    }
+    t->is_cut = t->left == 0;
+    t->left -= t->is_cut ? 0 : 1;
+    return !t->is_cut;
 }
 
 void tail_close(struct tail *t)
@@ -229,7 +233,7 @@ int read_event_seqs(struct store *s, struct str id, struct arena *a, struct seqs
         }
     }
     rc = add_pairs(s, TREE_ID, term_of_id(id), a, out);
-    if (rc != 0) {
+    if (rc != 0 && rc != ERR_CORRUPT) { /* without an index the tail is all of the journal */
         return rc;
     }
     rc = tail_open(&tail, s, STORE_EVENTS, s->index.upto[STORE_EVENTS]);
@@ -242,6 +246,7 @@ int read_event_seqs(struct store *s, struct str id, struct arena *a, struct seqs
             rc = add_seq(out, seq, a);
         }
     }
+    out->is_partial = out->is_partial || tail.is_cut;
     tail_close(&tail);
     return rc;
 }
@@ -274,7 +279,7 @@ int store_find_event(struct store *s, struct str tenant_id, struct str id, struc
             rc = one;
         }
     }
-    return rc;
+    return rc == ERR_NOT_FOUND && seqs.is_partial ? ERR_BUSY : rc;
 }
 
 int store_find_attempt(struct store *s, struct str tenant_id, struct str id, struct arena *a,
@@ -320,12 +325,18 @@ int store_last_attempt(struct store *s, uint64_t event_seq, struct str dest_id, 
     if (found) {
         return 0;
     }
+    if (tail.is_cut) {
+        return ERR_BUSY;
+    }
     rc = read_attempt_seqs(s, event_seq, a, &seqs);
     for (size_t i = seqs.n; i-- > 0 && rc == 0;) {
         if (read_row(s, STORE_ATTEMPTS, seqs.v[i], &row) == 0 &&
             is_attempt_of(s, seqs.v[i], row, dest_id, a, out)) {
             return 0;
         }
+    }
+    if (rc == ERR_CORRUPT) {
+        return ERR_BUSY; /* the rebuild has begun */
     }
     return rc != 0 ? rc : ERR_NOT_FOUND;
 }

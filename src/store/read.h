@@ -22,10 +22,11 @@ void read_log_corrupt(enum store_kind kind, uint64_t seq, int rc);
 struct seqs { /* in an arena */
     uint64_t *v;
     size_t n, cap;
+    bool is_partial; /* there may be more, beyond what may be looked at in one turn */
 };
 /* Candidates for events with this public id; they must be compared. ERR_TOO_BIG (arena). */
 int read_event_seqs(struct store *s, struct str id, struct arena *a, struct seqs *out) LL_MUST_USE;
-/* Indexed attempts of the event, ascending. */
+/* Indexed attempts of the event, ascending. ERR_CORRUPT: the index turned out damaged. */
 int read_attempt_seqs(struct store *s, uint64_t event_seq, struct arena *a,
                       struct seqs *out) LL_MUST_USE;
 /* The seq in an attempt's public id; false when the id was not made by store_attempt_id. */
@@ -37,6 +38,7 @@ struct tail {
     uint64_t above;
     size_t left;
     bool is_first;
+    bool is_cut; /* ended after INDEX_TAIL_MAX rows, not at its end */
 };
 int tail_open(struct tail *t, struct store *s, enum store_kind kind, uint64_t above) LL_MUST_USE;
 bool tail_next(struct tail *t, uint64_t *seq, struct str *row);

@@ -159,7 +159,7 @@ static int list_ids(struct walk *w, const struct store_query *q)
         for (size_t i = 0; i < q->ids.n && rc == 0; i++) {
             rc = read_event_seqs(w->s, q->ids.v[i], &w->mem, &w->list);
         }
-        return rc;
+        return rc == 0 && w->list.is_partial ? ERR_BUSY : rc;
     }
     w->list.v = arena_alloc(&w->mem, q->ids.n * sizeof(*w->list.v));
     if (w->list.v == NULL) {
@@ -181,6 +181,9 @@ static int list_attempts_of(struct walk *w, struct store_strs event_ids, uint64_
 
     for (size_t i = 0; i < event_ids.n && rc == 0; i++) {
         rc = read_event_seqs(w->s, event_ids.v[i], &w->mem, &events);
+    }
+    if (rc == 0 && events.is_partial) {
+        rc = ERR_BUSY;
     }
     for (size_t i = 0; i < events.n && rc == 0; i++) {
         oldest = events.v[i] < oldest ? events.v[i] : oldest;

@@ -114,7 +114,8 @@ void destinations_create(struct call *c)
         reply_problem(c, &problem);
         return;
     }
-    finish(c, registry_add_dest(c->api->sv.registry, &d, call_arena(c)), d.id, 201);
+    const int rc = registry_add_dest(c->api->sv.registry, &d, call_arena(c)); /* gives d its id */
+    finish(c, rc, d.id, 201);
 }
 
 void destinations_patch(struct call *c)

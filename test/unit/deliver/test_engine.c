@@ -324,7 +324,6 @@ static void test_unfit_event(void **state)
     char *body = mem_alloc(room);
     struct gw_result r;
     struct gw_attempt at[GW_MAX_ATTEMPTS];
-    bool durable = false;
     (void)gw_dest(g, "d1", "*", "");
     (void)snprintf(
         body, room,
@@ -334,7 +333,7 @@ static void test_unfit_event(void **state)
     assert_int_equal(r.rc, 0);
     gw_wait_done(g, &r);
     gw_forget(&r);
-    const uint64_t seq = store_find_idempotency(g->fx->store, STR("acme"), STR("e1"), &durable);
+    const uint64_t seq = fx_find_idempotency(g->fx->store, STR("acme"), STR("e1"));
     assert_int_equal(ended(g, seq, at), 1);
     assert_string_equal(at[0].code, "event_unfit");
     assert_string_equal(at[0].error, "the event's headers are too long");

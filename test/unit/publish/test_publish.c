@@ -165,7 +165,6 @@ static void test_refusals(void **state)
 {
     struct gateway *g = *state;
     static const char good[] = "{\"id\":\"r\",\"tenant_id\":\"acme\",\"data\":{}}";
-    bool durable = false;
     (void)gw_dest(g, "d1", "*", "");
     assert_refused(g, "{}", ERR_INVALID, 422, "validation error");
     assert_refused(g, "{", ERR_INVALID, 422, "invalid JSON");
@@ -185,7 +184,7 @@ static void test_refusals(void **state)
     store_reload(g->fx->store, &g->fx->cfg);
     assert_int_equal(publish_get_metrics(g->publish)->refused.value, 5);
     assert_int_equal(accepted(g), 0);
-    assert_int_equal(store_find_idempotency(g->fx->store, STR("acme"), STR("r"), &durable), 0);
+    assert_int_equal(fx_find_idempotency(g->fx->store, STR("acme"), STR("r")), 0);
     struct gw_result r; /* a refusal leaves nothing behind: the same id passes now */
     gw_publish(g, &r, good);
     assert_int_equal(r.rc, 0);
@@ -224,7 +223,6 @@ static void test_destination_goes_meanwhile(void **state)
     struct gateway *g = *state;
     struct gw_result r;
     struct gw_attempt at[GW_MAX_ATTEMPTS];
-    bool durable = false;
     (void)gw_dest(g, "d1", "*", "");
     gw_publish(g, &r, "{\"id\":\"e\",\"tenant_id\":\"acme\",\"data\":{}}");
     assert_int_equal(registry_del_dest(g->registry, STR("acme"), STR("d1")), 0);
@@ -232,7 +230,7 @@ static void test_destination_goes_meanwhile(void **state)
     assert_string_equal(r.dests, "d1");
     gw_forget(&r);
     gw_wait_pending(g, 0);
-    const uint64_t seq = store_find_idempotency(g->fx->store, STR("acme"), STR("e"), &durable);
+    const uint64_t seq = fx_find_idempotency(g->fx->store, STR("acme"), STR("e"));
     assert_int_equal(gw_attempts(g, seq, at), 1);
     assert_string_equal(at[0].code, "destination_deleted");
     assert_string_equal(at[0].dest_id, "d1");

@@ -182,6 +182,14 @@ char fx_data_byte(uint64_t seq, size_t i)
     return (char)((seq * 31 + i * 7 + i / 251) & 0xff);
 }
 
+uint64_t fx_find_idempotency(struct store *s, struct str tenant_id, struct str event_id)
+{
+    uint64_t seq = 0;
+    const int rc = store_find_idempotency(s, tenant_id, event_id, &seq);
+    assert_true(rc == 0 || rc == ERR_NOT_FOUND);
+    return rc == 0 ? seq : 0;
+}
+
 uint64_t fx_put_event(struct fixture *f, const struct fx_event *in)
 {
     static uint32_t next_num;

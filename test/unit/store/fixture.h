@@ -52,6 +52,8 @@ uint64_t fx_put_event(struct fixture *f, const struct fx_event *e);
 /* An attempt for event_seq; returns its seq. */
 uint64_t fx_put_attempt(struct fixture *f, uint64_t event_seq, const char *tenant, const char *dest,
                         enum attempt_status status);
+/* The seq that is remembered, or 0. */
+uint64_t fx_find_idempotency(struct store *s, struct str tenant_id, struct str event_id);
 /* The byte that the data of fx_put_event has at position i. */
 char fx_data_byte(uint64_t seq, size_t i);
 void fx_path(const struct fixture *f, char out[160], const char *name);

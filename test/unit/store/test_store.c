@@ -350,10 +350,8 @@ static void test_kill(void **state)
 
     fx_open(f);
     check_recovery(f, seqs);
-    bool durable = false;
-    assert_int_equal(store_find_idempotency(f->store, STR("t1"), STR("key"), &durable), seqs[0]);
-    assert_true(durable);
-    assert_int_equal(store_find_idempotency(f->store, STR("t1"), STR("lost"), &durable), 0);
+    assert_int_equal(fx_find_idempotency(f->store, STR("t1"), STR("key")), seqs[0]);
+    assert_int_equal(fx_find_idempotency(f->store, STR("t1"), STR("lost")), 0);
     struct event_record e;
     assert_int_equal(store_read_begin(f->store), 0);
     assert_int_equal(store_get_event(f->store, seqs[10], &f->arena, &e), ERR_NOT_FOUND);
@@ -365,31 +363,28 @@ static void test_kill(void **state)
 static void test_idempotency(void **state)
 {
     struct fixture *f = *state;
-    bool durable = false;
 
     fx_open(f);
-    assert_int_equal(store_find_idempotency(f->store, STR("t"), STR("a"), &durable), 0);
+    assert_int_equal(fx_find_idempotency(f->store, STR("t"), STR("a")), 0);
     store_put_idempotency(f->store, STR("t"), STR("a"), 100 << 20);
     store_put_idempotency(f->store, STR("t"), STR("again"), store_next_seq(f->store));
     const uint64_t seq = store_next_seq(f->store);
     store_put_idempotency(f->store, STR("t"), STR("again"), seq);
-    assert_int_equal(store_find_idempotency(f->store, STR("t"), STR("again"), &durable), seq);
-    assert_false(durable);
+    assert_int_equal(fx_find_idempotency(f->store, STR("t"), STR("again")), seq);
     fx_commit(f);
-    assert_int_equal(store_find_idempotency(f->store, STR("t"), STR("again"), &durable), seq);
-    assert_true(durable);
-    assert_int_equal(store_find_idempotency(f->store, STR("ta"), STR("gain"), &durable), 0);
-    assert_int_equal(store_find_idempotency(f->store, STR("u"), STR("again"), &durable), 0);
+    assert_int_equal(fx_find_idempotency(f->store, STR("t"), STR("again")), seq);
+    assert_int_equal(fx_find_idempotency(f->store, STR("ta"), STR("gain")), 0);
+    assert_int_equal(fx_find_idempotency(f->store, STR("u"), STR("again")), 0);
     /* Its seq says 1970: expired. */
-    assert_int_equal(store_find_idempotency(f->store, STR("t"), STR("a"), &durable), 0);
+    assert_int_equal(fx_find_idempotency(f->store, STR("t"), STR("a")), 0);
     fx_close(f);
 
     f->shift_ms = (int64_t)20 * 3600 * 1000; /* another bucket, still within the day */
     fx_open(f);
-    assert_int_equal(store_find_idempotency(f->store, STR("t"), STR("again"), &durable), seq);
+    assert_int_equal(fx_find_idempotency(f->store, STR("t"), STR("again")), seq);
     f->shift_ms = (int64_t)25 * 3600 * 1000;
     fx_turns(f, 1);
-    assert_int_equal(store_find_idempotency(f->store, STR("t"), STR("again"), &durable), 0);
+    assert_int_equal(fx_find_idempotency(f->store, STR("t"), STR("again")), 0);
 }
 
 static void test_objects(void **state)
