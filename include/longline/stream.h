@@ -75,7 +75,7 @@ static inline void stream_read_stop(struct stream *s)
 }
 /* Flushes pending output, says goodbye (TLS close_notify, TCP FIN) and reads on to the peer's end,
  * throwing away, so that a peer that is still sending gets to see what was written. Closes 1 s
- * after the peer has sent its last, at the latest after 10 s or 64 MiB. */
+ * after the peer has last taken or sent something, at the latest after 10 s or 64 MiB. */
 static inline void stream_close_graceful(struct stream *s)
 {
     s->ops->close(s, true);

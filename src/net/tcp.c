@@ -6,8 +6,9 @@
  *   FINISHING  graceful close: waiting output, then FIN, then reading to the peer's FIN and
  *              throwing away, so that the kernel does not answer late bytes with a reset that
  *              would destroy what we sent. A peer that is still sending a large request gets
- *              the time to come to its end and to read our answer; one that falls silent is
- *              given up after FINISH_QUIET_MS, every one after FINISH_MS or FINISH_BYTES.
+ *              the time to come to its end and to read our answer; one that neither
+ *              takes nor sends anything is given up after FINISH_QUIET_MS, every one after
+ *              FINISH_MS or FINISH_BYTES.
  *   CLOSING    uv_close was called; its callback frees the stream.
  *
  * Reading: every socket reads into the loop's one buffer. Stopping is lazy: the descriptor stays
@@ -48,6 +49,7 @@ struct tcp_stream {
     bool ended;    /* nothing more will be read; on_end was called if anybody was there */
     bool finish_started;
     size_t finish_bytes;     /* thrown away so far */
+    size_t finish_pending;   /* output that waited when this was last looked at */
     int64_t finish_until_ms; /* when FINISHING ends whatever the peer does */
     struct loop *loop;
     struct tcp_out *out;
@@ -86,6 +88,8 @@ static char *unconst(const char *p)
     return u.m;
 }
 
+static size_t tcp_pending(const struct stream *s);
+
 /* ---- closing ---- */
 
 static void on_closed(uv_handle_t *h)
@@ -117,10 +121,23 @@ static void close_now(struct tcp_stream *t)
     uv_close((uv_handle_t *)&t->h, on_closed);
 }
 
+/* In FINISHING: the peer has shown that it is there. */
+static void wait_on(struct tcp_stream *t)
+{
+    const int64_t quiet_until = time_add(loop_mono_ms(t->loop), FINISH_QUIET_MS);
+    timer_at(&t->deadline, quiet_until < t->finish_until_ms ? quiet_until : t->finish_until_ms);
+}
+
 static void on_deadline(void *ctx)
 {
     struct tcp_stream *t = ctx;
     LL_MAGIC_CHECK(t, TCP_MAGIC);
+    const size_t pending = tcp_pending(&t->s);
+    if (pending < t->finish_pending && loop_mono_ms(t->loop) < t->finish_until_ms) {
+        t->finish_pending = pending;
+        wait_on(t);
+        return;
+    }
     close_now(t);
 }
 
@@ -164,8 +181,7 @@ static void finish_read(struct tcp_stream *t, ssize_t n)
         close_now(t);
         return;
     }
-    const int64_t quiet_until = time_add(loop_mono_ms(t->loop), FINISH_QUIET_MS);
-    timer_at(&t->deadline, quiet_until < t->finish_until_ms ? quiet_until : t->finish_until_ms);
+    wait_on(t);
 }
 
 static void on_read(uv_stream_t *h, ssize_t n, const uv_buf_t *buf)
@@ -251,7 +267,8 @@ static void tcp_close(struct stream *s, bool graceful)
     }
     t->state = TS_FINISHING;
     t->finish_until_ms = time_add(loop_mono_ms(t->loop), FINISH_MS);
-    timer_in(&t->deadline, FINISH_QUIET_MS);
+    t->finish_pending = tcp_pending(s);
+    wait_on(t);
     if (t->out == NULL) {
         send_fin(t);
     }
@@ -273,6 +290,7 @@ static void out_done(struct tcp_stream *t)
 {
     out_free(t);
     if (t->state == TS_FINISHING) {
+        wait_on(t);
         send_fin(t);
     } else if (t->state == TS_OPEN && t->s.ev != NULL && t->s.ev->on_drain != NULL) {
         t->s.ev->on_drain(t->s.ctx);

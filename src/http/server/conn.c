@@ -222,7 +222,7 @@ static void next_request(struct conn *c)
     if (c->in.n != 0) {
         make_ready(c);
     } else if (c->peer_ended) {
-        conn_close(c, true);
+        end(c);
     }
 }
 
@@ -276,10 +276,7 @@ static void refuse(struct conn *c, const struct http_reply *rp)
 static void fail(struct conn *c, int status)
 {
     struct http_server *s = c->server;
-    static const struct http_header retry_after = {
-        .name = {.p = "Retry-After", .n = 11},
-        .value = {.p = "1", .n = 1},
-    };
+    static const struct http_header retry_after = HTTP_HEADER("Retry-After", "1");
     struct http_reply rp = {.status = status};
 
     leave_active(c);
@@ -445,7 +442,7 @@ static void settle(struct conn *c)
         make_ready(c);
     } else if (c->peer_ended) {
         /* Between two requests, or in the middle of one that will never be complete. */
-        conn_close(c, true);
+        end(c);
     } else if (c->server->is_draining) {
         conn_drain(c);
     }
@@ -563,7 +560,7 @@ void conn_open(struct http_server *s, struct stream *st, const union addr *peer,
 void conn_drain(struct conn *c)
 {
     if (c->in.n == 0 && wants_input(c) && !parser_is_started(&c->parser)) {
-        conn_close(c, true);
+        end(c);
     }
 }
 
