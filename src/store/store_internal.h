@@ -66,6 +66,7 @@ struct writer {
     size_t n_queued;
     bool is_waiting; /* the thread sleeps until something is queued */
     bool is_spacing; /* it sleeps until the next commit is due */
+    bool is_woken;   /* called for a batch and has not looked yet: the oldest one is its own */
     bool stop;
     /* private */
     int64_t next_ns; /* no commit before, monotonic */

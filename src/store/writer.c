@@ -67,6 +67,7 @@ static struct batch *next_batch(struct writer *w, bool *stop)
         wait_until(w, w->is_waiting ? w->next_look_ns : w->next_ns);
         w->is_waiting = false;
         w->is_spacing = false;
+        w->is_woken = false;
     }
     (void)pthread_mutex_unlock(&w->mu);
     return b;
@@ -85,6 +86,9 @@ void writer_push(struct store *s, struct batch *b)
         w->next_ns = 0;
     }
     if (wake) {
+        /* Under load the loop comes back for the batch before the thread is awake, again and again,
+         * if it is let: only what is not due yet may be filled further. */
+        w->is_woken = mono_ns() >= w->next_ns;
         w->is_waiting = false;
         (void)pthread_cond_signal(&w->cv);
     }
@@ -97,7 +101,7 @@ struct batch *writer_take_back(struct store *s)
     struct batch *b = NULL;
 
     (void)pthread_mutex_lock(&w->mu);
-    if (!list_empty(&w->queue)) {
+    if (w->n_queued > (w->is_woken ? 1U : 0U)) {
         b = LIST_ENTRY(w->queue.prev, struct batch, node);
         if (batch_is_full(b)) {
             b = NULL;
