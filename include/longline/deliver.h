@@ -51,8 +51,9 @@ int deliver_cfg_check(const struct deliver_cfg *cfg, struct err_detail *err);
 struct deliver_source {
     /* By number; NULL when deleted. Valid until the loop turns or the destination changes. */
     const struct destination *(*find)(void *ctx, uint32_t num);
-    /* Too many failures: disable it (durably). */
-    void (*disable)(void *ctx, uint32_t num);
+    /* Too many failures: disable it (durably). An error: it stays enabled, the next failure asks
+     * again. */
+    int (*disable)(void *ctx, uint32_t num);
     void *ctx;
 };
 

@@ -28,7 +28,7 @@ struct webhook_cfg {     /* section [webhook] */
     int mode;            /* enum webhook_mode */
     char *header_prefix; /* "" in the file: the mode's default, x-outpost- or webhook- */
     char *user_agent;
-    bool success_below_400;    /* reference behaviour; default: 2xx only */
+    bool success_below_400;    /* as Outpost does; default: 2xx only */
     int64_t secret_overlap_ms; /* how long the previous secret stays valid after a rotation */
     int64_t max_custom_headers;
 };
@@ -53,7 +53,7 @@ struct dest_outcome {
     struct str error;    /* a sentence; empty on success */
     struct str response; /* first bytes of the response body */
     bool response_truncated;
-    bool canceled;    /* shutting down: no attempt was made, nothing to record */
+    bool canceled;    /* shutting down, or no connection was free: not an attempt, tried again */
     bool overload;    /* 429, 502, 503, 504 or timeout: send less */
     bool unreachable; /* no answer at all (DNS, connect, TLS, timeout): counts for the breaker*/
     bool blocked;     /* refused by the egress policy: the operator is told */
@@ -100,7 +100,7 @@ struct dest_driver {
                               const struct dest_attempt *at, dest_done_fn done, void *ctx,
                               struct err_detail *err);
     void (*cancel)(struct dest_send *s); /* done will not be called */
-    /* JSON object for GET /destination-types/:type (reference 5.0). */
+    /* JSON object for GET /destination-types/:type: what a form needs. */
     const char *describe_json;
 };
 

@@ -44,6 +44,9 @@ void server_fit_to_files(struct config *cfg)
     }
     fit(&cfg->server.max_connections, lim.rlim_cur / 2, "server.max_connections");
     fit(&cfg->client.max_connections, lim.rlim_cur / 10 * 4, "client.max_connections");
+    if (cfg->delivery.max_inflight > cfg->client.max_connections) {
+        cfg->delivery.max_inflight = cfg->client.max_connections; /* more would only wait */
+    }
 }
 
 /* Nothing may be acknowledged any more; what was acknowledged is on disk. Whoever waits is
@@ -51,7 +54,7 @@ void server_fit_to_files(struct config *cfg)
 static void on_store_fatal(void *ctx, const struct err_detail *err)
 {
     struct server *s = ctx;
-    static const struct http_header retry_after = {{"Retry-After", 11}, {"5", 1}};
+    static const struct http_header retry_after = HTTP_HEADER("Retry-After", "5");
     const struct http_reply unknown = {
         .status = 503,
         .content_type = "application/json",
@@ -207,19 +210,16 @@ static const struct destination *find_dest(void *ctx, uint32_t num)
     return registry_dest_by_num(s->registry, num);
 }
 
-static void disable_dest(void *ctx, uint32_t num)
+static int disable_dest(void *ctx, uint32_t num)
 {
     struct server *s = ctx;
     const struct destination *d = registry_dest_by_num(s->registry, num);
     if (d == NULL) {
-        return;
+        return ERR_NOT_FOUND;
     }
     struct destination changed = *d;
     changed.disabled_ms = loop_wall_ms(s->loop);
-    const int rc = registry_put_dest(s->registry, &changed);
-    if (rc != 0) { /* the store is full: it stays enabled and is tried again */
-        log_warn("destination.disable", LOG_INT("num", num), LOG_ERR(rc));
-    }
+    return registry_put_dest(s->registry, &changed);
 }
 
 static void on_dest_changed(void *ctx, uint32_t num)

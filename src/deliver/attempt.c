@@ -222,9 +222,12 @@ static void disable_if_hopeless(struct deliver *d, const struct sched_dest *sd,
         loop_mono_ms(d->loop) - sd->failing_since_ms < cfg->disable_after_ms) {
         return;
     }
+    if (d->source.disable(d->source.ctx, sd->num) != 0) {
+        return;
+    }
+    dest = d->source.find(d->source.ctx, sd->num); /* the old one is gone */
     log_warn("destination.disabled", LOG_STR("tenant", dest->tenant_id),
              LOG_STR("destination", dest->id), LOG_INT("failures", sd->failures_row));
-    d->source.disable(d->source.ctx, sd->num);
 }
 
 /* Judges, records and plans; the attempt is gone afterwards. */

@@ -12,7 +12,8 @@ const struct cfg_key webhook_cfg_keys[] = {
      .offset = AT(int, mode),
      .def = "default",
      .choices = "default standard both",
-     .help = "Signature and headers: v0= over the body, Standard Webhooks v1, or both."},
+     .help = "How deliveries are signed: v0= over the body (default), as in Standard Webhooks, or "
+             "both."},
     {.name = "header_prefix",
      .kind = CFG_STRING,
      .offset = AT(char *, header_prefix),
@@ -22,7 +23,7 @@ const struct cfg_key webhook_cfg_keys[] = {
      .kind = CFG_STRING,
      .offset = AT(char *, user_agent),
      .def = "Longline",
-     .help = "User-Agent of deliveries."},
+     .help = "User-Agent header of deliveries."},
     {.name = "success_below_400",
      .kind = CFG_BOOL,
      .offset = AT(bool, success_below_400),
@@ -41,7 +42,7 @@ const struct cfg_key webhook_cfg_keys[] = {
      .def = "32",
      .min = 0,
      .max = 48,
-     .help = "Custom headers of one destination."},
+     .help = "Most custom headers of one destination."},
 };
 const size_t webhook_cfg_n_keys = LL_COUNT(webhook_cfg_keys);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Custom headers of a destination: reference 4.1. */
+/* Custom headers of a destination: which names and values are allowed. */
 #include "longline/check.h"
 
 #include "webhook.h"

@@ -9,36 +9,40 @@
 
 struct failure {
     int err;
-    struct str code; /* the reference's error classes (4.6), and blocked_address */
+    struct str code; /* Outpost's error classes, and blocked_address */
+    bool answered;   /* the endpoint is there, though what it says cannot be used */
 };
 
 static const struct failure failures[] = {
-    {ERR_DNS, {"dns_error", 9}},
-    {ERR_REFUSED, {"connection_refused", 18}},
-    {ERR_RESET, {"connection_reset", 16}},
-    {ERR_CLOSED, {"connection_reset", 16}},
-    {ERR_UNREACHABLE, {"network_unreachable", 19}},
-    {ERR_TIMEOUT, {"timeout", 7}},
-    {ERR_TLS, {"tls_error", 9}},
-    {ERR_PROTO, {"protocol_error", 14}},
-    {ERR_TOO_BIG, {"protocol_error", 14}},
-    {ERR_BLOCKED, {"blocked_address", 15}},
+    {ERR_DNS, {"dns_error", 9}, false},
+    {ERR_REFUSED, {"connection_refused", 18}, false},
+    {ERR_RESET, {"connection_reset", 16}, false},
+    {ERR_CLOSED, {"connection_reset", 16}, false},
+    {ERR_UNREACHABLE, {"network_unreachable", 19}, false},
+    {ERR_TIMEOUT, {"timeout", 7}, false},
+    {ERR_TLS, {"tls_error", 9}, false},
+    {ERR_PROTO, {"protocol_error", 14}, true},
+    {ERR_TOO_BIG, {"protocol_error", 14}, true},
+    {ERR_BLOCKED, {"blocked_address", 15}, false},
 };
 
-static struct str failure_code(int err)
+static const struct failure *failure_of(int err)
 {
+    static const struct failure other = {0, {"network_error", 13}, false};
     for (size_t i = 0; i < LL_COUNT(failures); i++) {
         if (failures[i].err == err) {
-            return failures[i].code;
+            return &failures[i];
         }
     }
-    return STR("network_error");
+    return &other;
 }
 
 static void judge_failure(const struct http_client_result *r, struct dest_outcome *out)
 {
-    out->canceled = r->err.code == ERR_CANCELED;
-    out->code = failure_code(r->err.code);
+    const struct failure *f = failure_of(r->err.code);
+    /* Without a connection of our own to send on, nothing is known about the endpoint. */
+    out->canceled = r->err.code == ERR_CANCELED || r->err.code == ERR_BUSY;
+    out->code = f->code;
     out->error = str_c(r->err.msg[0] != '\0' ? r->err.msg : err_text(r->err.code));
     if (r->err.code == ERR_BLOCKED) {
         /* Which kind of address a name stands for in here is not for the tenant to know. */
@@ -46,7 +50,7 @@ static void judge_failure(const struct http_client_result *r, struct dest_outcom
         out->error = STR("the address is not allowed");
     }
     out->overload = r->err.code == ERR_TIMEOUT;
-    out->unreachable = true;
+    out->unreachable = !f->answered;
     out->blocked = r->err.code == ERR_BLOCKED;
 }
 

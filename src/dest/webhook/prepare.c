@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Writing a webhook destination: the rules of config.url and config.custom_headers, and the life of
- * its secrets (reference 4.1, 4.4).
+ * its secrets.
  *
  *   secret                       generated when absent: there is always one
  *   previous_secret, …invalid_at the one before, still used for signing until that time

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One attempt over HTTP: headers in the reference's order of precedence (4.2), signature, exchange.
+ * One attempt over HTTP: headers in order of precedence, signature, exchange.
  *
  *   Content-Type, custom, metadata (system < delivery_metadata < event), signature, User-Agent;
  *   a later one replaces an earlier one of the same name.

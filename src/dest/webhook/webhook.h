@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The webhook driver: an event as an HTTP POST to a URL, signed (reference 4, Standard
- * Webhooks 1.0).
+ * The webhook driver: an event as an HTTP POST to a URL, signed (v0=, Standard
+ * Webhooks 1.0, or both).
  *
  *   prepare.c   rules of config and credentials, secret generation and rotation
  *   endpoint.c  the compiled form: URL, prepared keys, headers
@@ -58,7 +58,7 @@ void webhook_outcome(const struct webhook_cfg *cfg, const struct http_client_res
 /* Header names that neither a destination nor an event may set. */
 bool webhook_is_forbidden(struct str name);
 
-/* Custom headers: a JSON object of name -> text. Fills p (item texts as the reference has
+/* Custom headers: a JSON object of name -> text. Fills p (item texts as Outpost has
  * them) when the text is wrong; p may be NULL, then 0 or an error tells. *out is in the arena. */
 int webhook_parse_headers(struct str json, struct arena *a, struct problem *p,
                           struct http_header **out, size_t *n);

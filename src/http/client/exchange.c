@@ -243,7 +243,8 @@ static void time_out(struct http_exchange *x, bool is_total)
     const int64_t ms = is_total                       ? x->total_ms
                        : x->state == EXCHANGE_WRITING ? c->cfg.write_timeout_ms
                                                       : c->cfg.first_byte_timeout_ms;
-    err_set(&err, ERR_TIMEOUT, 0, "timed out after %s: %s", span_text(span, ms), what);
+    err_set(&err, x->state == EXCHANGE_WAITING ? ERR_BUSY : ERR_TIMEOUT, 0,
+            "timed out after %s: %s", span_text(span, ms), what);
     exchange_fail(x, &err);
 }
 

@@ -29,10 +29,7 @@ struct str pool_origin_key(const void *origin)
 
 static char to_lower(char ch)
 {
-    if (ch >= 'A' && ch <= 'Z') {
-        return "abcdefghijklmnopqrstuvwxyz"[ch - 'A'];
-    }
-    return ch;
+    return ch >= 'A' && ch <= 'Z' ? (char)(ch - 'A' + 'a') : ch;
 }
 
 static size_t make_key(char out[KEY_MAX], const struct url *url, size_t *host_at)

@@ -80,21 +80,22 @@ static void test_failures(void **state)
     static const struct {
         int err;
         const char *code;
-        bool overload, blocked, canceled;
+        bool overload, blocked, canceled, answered;
     } rows[] = {
-        {ERR_DNS, "dns_error", false, false, false},
-        {ERR_REFUSED, "connection_refused", false, false, false},
-        {ERR_RESET, "connection_reset", false, false, false},
-        {ERR_CLOSED, "connection_reset", false, false, false},
-        {ERR_UNREACHABLE, "network_unreachable", false, false, false},
-        {ERR_TIMEOUT, "timeout", true, false, false},
-        {ERR_TLS, "tls_error", false, false, false},
-        {ERR_PROTO, "protocol_error", false, false, false},
-        {ERR_TOO_BIG, "protocol_error", false, false, false},
-        {ERR_BLOCKED, "blocked_address", false, true, false},
-        {ERR_NO_FILES, "network_error", false, false, false},
-        {ERR_IO, "network_error", false, false, false},
-        {ERR_CANCELED, "network_error", false, false, true},
+        {ERR_DNS, "dns_error", false, false, false, false},
+        {ERR_REFUSED, "connection_refused", false, false, false, false},
+        {ERR_RESET, "connection_reset", false, false, false, false},
+        {ERR_CLOSED, "connection_reset", false, false, false, false},
+        {ERR_UNREACHABLE, "network_unreachable", false, false, false, false},
+        {ERR_TIMEOUT, "timeout", true, false, false, false},
+        {ERR_TLS, "tls_error", false, false, false, false},
+        {ERR_PROTO, "protocol_error", false, false, false, true},
+        {ERR_TOO_BIG, "protocol_error", false, false, false, true},
+        {ERR_BLOCKED, "blocked_address", false, true, false, false},
+        {ERR_NO_FILES, "network_error", false, false, false, false},
+        {ERR_IO, "network_error", false, false, false, false},
+        {ERR_CANCELED, "network_error", false, false, true, false},
+        {ERR_BUSY, "network_error", false, false, true, false},
     };
     for (size_t i = 0; i < LL_COUNT(rows); i++) {
         char code[16];
@@ -102,7 +103,7 @@ static void test_failures(void **state)
         r.err.code = rows[i].err;
         struct dest_outcome o = judge(&r, true, code);
         assert_false(o.success || o.gone);
-        assert_true(o.unreachable);
+        assert_int_equal(o.unreachable, !rows[i].answered);
         assert_int_equal(o.overload, rows[i].overload);
         assert_int_equal(o.blocked, rows[i].blocked);
         assert_int_equal(o.canceled, rows[i].canceled);
