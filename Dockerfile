@@ -23,14 +23,20 @@ RUN apt-get update \
 COPY --from=build /usr/local/bin/longline /usr/local/bin/longline
 COPY LICENSE /usr/share/doc/longline/LICENSE
 
+# Variables, so that `docker run -e` and a command of one's own keep working with them.
+ENV LONGLINE_SERVER_LISTEN=0.0.0.0:3333 \
+    LONGLINE_STORE_DATA_DIR=/data
+
 USER longline
 WORKDIR /data
 VOLUME /data
 EXPOSE 3333
 STOPSIGNAL SIGTERM
+# For the default port without TLS: with another one, replace it (--health-cmd, or healthcheck in
+# Compose) by `longline health --url https://NAME:PORT [--ca-file FILE]`.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s --retries=3 \
     CMD ["longline", "health", "--url", "http://127.0.0.1:3333"]
 
 # No init is needed: the gateway starts no other process, and handles its signals itself.
 ENTRYPOINT ["longline"]
-CMD ["serve", "--data-dir", "/data", "--set", "server.listen=0.0.0.0:3333"]
+CMD ["serve"]

@@ -38,7 +38,7 @@ MODULES = {
     "http/client": (LEVEL_2 + ["http"], ["http_client"]),
     "store": (LEVEL_2, ["record"]),
     "sign": (LEVEL_1, []),
-    "auth": (LEVEL_1, ["jwt"]),
+    "auth": (LEVEL_1 + ["sign"], ["jwt"]),
     "match": (LEVEL_1, ["filter"]),
     "vault": (LEVEL_1, []),
     "registry": (LEVEL_2 + ["match", "store", "vault"], []),

@@ -79,8 +79,6 @@ ll_library(NAME sodium HEADER sodium.h LIBS sodium MIN 1.0.18 BELOW 2
 ll_library(NAME yyjson HEADER yyjson.h LIBS yyjson MIN 0.8 BELOW 1
     VERSION_HEADER yyjson.h MACROS YYJSON_VERSION_MAJOR YYJSON_VERSION_MINOR YYJSON_VERSION_PATCH)
 ll_library(NAME inih HEADER ini.h LIBS inih MIN 55 PKG inih)
-ll_library(NAME csv HEADER csv.h LIBS csv MIN 3.0 BELOW 4
-    VERSION_HEADER csv.h MACROS CSV_MAJOR CSV_MINOR CSV_RELEASE)
 if(LL_TESTS)
     ll_library(NAME cmocka HEADER cmocka.h LIBS cmocka MIN 1.1.5 BELOW 3 PKG cmocka)
 endif()

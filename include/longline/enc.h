@@ -23,7 +23,6 @@ int dec_base64url(void *out, size_t cap, size_t *n, struct str s) LL_MUST_USE;
 /* Percent-decoding of a URL path segment or query part (plus_is_space for the latter), appended to
  * out. A decoded NUL is ERR_SYNTAX. */
 int dec_percent(struct buf *out, struct str s, int plus_is_space) LL_MUST_USE;
-int enc_percent(struct buf *out, struct str s); /* all but unreserved (RFC 3986) */
 
 /* True when s is well-formed UTF-8 (RFC 3629). */
 int utf8_valid(struct str s);

@@ -38,7 +38,6 @@
     X(DENIED, 24, "permission denied")                                                             \
     X(NO_FILES, 25, "too many open files")                                                         \
     X(UNSUPPORTED, 26, "not supported")                                                            \
-    X(SHUTDOWN, 27, "shutting down")                                                               \
     X(UNKNOWN, 28, "unknown error")
 
 enum ll_err {

@@ -25,6 +25,12 @@ struct http_header {
     struct str value;
 };
 
+/* Initialises a header from two literals. */
+#define HTTP_HEADER(k, v)                                                                          \
+    {                                                                                              \
+        .name = {.p = (k), .n = sizeof(k) - 1}, .value = {.p = (v), .n = sizeof(v) - 1 }           \
+    }
+
 const char *http_method_name(enum http_method m);
 /* Reason phrase; "Unknown" when there is none. */
 const char *http_status_text(int status);

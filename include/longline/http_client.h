@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * HTTP/1.1 client with a keep-alive pool per origin (scheme, host, port, policy version).
+ * HTTP/1.1 client with a keep-alive pool per origin (scheme, host, port). A connection that
+ * was opened under an earlier address policy is not used again.
  *
  * Happy path: http_exchange_start -> a pooled or new connection -> request written -> response head
  * -> body (capped) -> done(result); the connection returns to the pool when nothing speaks against

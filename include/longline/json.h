@@ -59,11 +59,9 @@ void jw_key(struct jw *w, struct str key);
 void jw_str(struct jw *w, struct str s); /* escapes; invalid UTF-8 becomes U+FFFD */
 void jw_int(struct jw *w, int64_t v);
 void jw_uint(struct jw *w, uint64_t v);
-void jw_double(struct jw *w, double v); /* shortest text that reads back the same; NaN, Inf: null */
 void jw_bool(struct jw *w, bool v);
 void jw_null(struct jw *w);
 void jw_raw(struct jw *w, struct str json); /* text that is valid JSON already; empty writes null */
-void jw_val(struct jw *w, yyjson_val *v);
 void jw_time_ms(struct jw *w, int64_t wall_ms); /* RFC 3339 string */
 /* "key": value in one call; KEY is a string literal. */
 #define JW_STR(w, KEY, s)  (jw_key((w), STR(KEY)), jw_str((w), (s)))

@@ -21,12 +21,11 @@ struct loop;
 
 /* clock may be NULL for the system's. */
 int loop_open(struct loop **out, const struct clock *clock) LL_MUST_USE;
-/* Runs until loop_stop, or until nothing is left that could call back. */
+/* Runs until nothing is left that could call back. */
 int loop_run(struct loop *l);
 /* One turn; waits for events when `wait`. The hooks run before the poll and after it. For tests and
  * shutdown. True while handles are alive. */
 bool loop_turn(struct loop *l, bool wait);
-void loop_stop(struct loop *l);
 /* Everything that uses the loop must be closed before. Asserts that uv_loop_close succeeds. */
 void loop_free(struct loop *l);
 

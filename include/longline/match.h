@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Which destinations want an event: topic patterns (longline/topic.h) and the filter language
- * (reference 3.6). Pure. Filters are compiled once and evaluated against parsed JSON.
+ * ($gte, $in, $or …). Pure. Filters are compiled once and evaluated against parsed JSON.
  */
 #ifndef LL_MATCH_H
 #define LL_MATCH_H
@@ -24,7 +24,7 @@ struct match_doc {
 
 struct filter;
 /* text: a JSON object. NULL on success means "matches all" ({} or null). ERR_SYNTAX, ERR_TOO_BIG
- * (depth above 32 or more than 4096 nodes). Unknown operators are keys, as in the reference. */
+ * (depth above 32 or more than 4096 nodes). Unknown operators are keys, as in Outpost. */
 int filter_compile(struct filter **out, struct str text) LL_MUST_USE;
 void filter_free(struct filter *f);
 bool filter_match(const struct filter *f, const struct match_doc *doc); /* NULL matches all */

@@ -6,7 +6,7 @@
  * tenant_copy / destination_copy make the compact immutable object that the registry keeps (one
  * allocation each, so that 100,000 destinations fit in a few tens of megabytes).
  *
- * The rules, messages and codes are Outpost's (API reference): problems are collected, not returned
+ * The rules, messages and codes are Outpost's: problems are collected, not returned
  * one by one.
  */
 #ifndef LL_MODEL_H
@@ -68,7 +68,7 @@ void destination_free(struct destination *d); /* wipes credentials; NULL is fine
 
 /*
  * What is wrong with a request body. `message` becomes the answer's message; `items` (may be empty)
- * its data array. status is the HTTP status the reference names (422, 403), or 413 when the arena
+ * its data array. status is the HTTP status that Outpost answers (422, 403), or 413 when the arena
  * is used up.
  */
 #define PROBLEM_MAX_ITEMS 32
@@ -90,7 +90,7 @@ struct topic_rules {
     bool allow_wildcards;
 };
 
-/* string -> string map with the reference's coercion (1.2); of a key that stands twice the last one
+/* string -> string map; every other value becomes text; of a key that stands twice the last one
  * counts. ERR_INVALID when v is no object, ERR_LIMIT above MODEL_MAX_KV, ERR_TOO_BIG when the arena
  * is used up. */
 int kv_map_parse(struct kv_map *out, yyjson_val *v, struct arena *a) LL_MUST_USE;
@@ -108,7 +108,7 @@ void tenant_parse(struct tenant *out, yyjson_val *v, struct arena *a, struct pro
  * (filter_compile). */
 void destination_parse_create(struct destination *out, yyjson_val *v, const struct model_caller *c,
                               struct arena *a, struct problem *p);
-/* RFC 7396 one level for the maps, replacement for topics and filter (reference 2.6). *out starts
+/* RFC 7396 one level for the maps, replacement for topics and filter. *out starts
  * as a shallow copy of old; updated_ms becomes now. *touched_type_fields: config or credentials
  * stood in the patch. */
 void destination_parse_patch(struct destination *out, const struct destination *old, yyjson_val *v,

@@ -33,6 +33,11 @@ static inline bool str_eq(struct str a, struct str b)
     return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
 }
 
+static inline bool char_is_digit(char c) /* ASCII */
+{
+    return c >= '0' && c <= '9';
+}
+
 bool str_eq_ci(struct str a, struct str b); /* ASCII case only */
 bool str_starts(struct str s, struct str prefix);
 bool str_ends(struct str s, struct str suffix);

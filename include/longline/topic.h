@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Topics and topic patterns (reference 1.3). Pure; here rather than in match.h because the rules
- * for writing a destination need them too.
+ * Topics and topic patterns ("*" for any characters). Pure; here rather than in match.h because
+ * the rules for writing a destination need them too.
  */
 #ifndef LL_TOPIC_H
 #define LL_TOPIC_H

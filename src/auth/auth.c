@@ -6,18 +6,24 @@
 #include "longline/auth.h"
 
 #include <mbedtls/constant_time.h>
+#include <mbedtls/sha256.h>
 
-#include "hs256.h"
 #include "jwt.h"
 #include "longline/mem.h"
 
 #define MIN_SECRET    16
 #define MAX_ADMIN_KEY 1024
+#define HASH_SIZE     32
 
 struct auth {
-    unsigned char admin_hash[HS256_SIZE];
-    struct hs256 jwt_key;
+    unsigned char admin_hash[HASH_SIZE];
+    struct sign_key jwt_key;
 };
+
+static int hash_of(struct str text, unsigned char out[HASH_SIZE])
+{
+    return mbedtls_sha256((const unsigned char *)text.p, text.n, out, 0) == 0 ? 0 : ERR_UNKNOWN;
+}
 
 static int check_admin_key(struct str key, struct err_detail *err)
 {
@@ -47,13 +53,11 @@ int auth_new(struct auth **out, struct str admin_key, struct str jwt_secret, str
                        MIN_SECRET);
     }
     struct auth *a = mem_zalloc(sizeof(*a));
-    rc = hs256_init(&a->jwt_key, jwt_secret);
-    if (rc == 0) {
-        rc = sha256(admin_key, a->admin_hash);
-    }
+    sign_key_init(&a->jwt_key, jwt_secret.p, jwt_secret.n);
+    rc = hash_of(admin_key, a->admin_hash);
     if (rc != 0) {
         auth_free(a);
-        return err_set(err, rc, 0, "cannot hash the secrets");
+        return err_set(err, rc, 0, "cannot hash the admin key");
     }
     *out = a;
     return 0;
@@ -64,15 +68,15 @@ void auth_free(struct auth *a)
     if (a == NULL) {
         return;
     }
-    hs256_fini(&a->jwt_key);
+    sign_key_fini(&a->jwt_key);
     mem_wipe(a, sizeof(*a));
     mem_free(a);
 }
 
 static bool is_admin_key(const struct auth *a, struct str token)
 {
-    unsigned char hash[HS256_SIZE];
-    return sha256(token, hash) == 0 && mbedtls_ct_memcmp(hash, a->admin_hash, sizeof(hash)) == 0;
+    unsigned char hash[HASH_SIZE];
+    return hash_of(token, hash) == 0 && mbedtls_ct_memcmp(hash, a->admin_hash, sizeof(hash)) == 0;
 }
 
 void auth_check(const struct auth *a, struct str authorization, int64_t now_wall_ms,

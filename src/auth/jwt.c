@@ -49,19 +49,16 @@ static int split(struct jwt_parts *p, struct str token)
     return p->signature.n == SIGNATURE_TEXT ? 0 : ERR_SYNTAX;
 }
 
-static int check_signature(const struct hs256 *key, const struct jwt_parts *p)
+static int check_signature(const struct sign_key *key, const struct jwt_parts *p)
 {
-    unsigned char got[HS256_SIZE];
-    unsigned char want[HS256_SIZE];
+    unsigned char got[SIGN_MAC_LEN];
+    unsigned char want[SIGN_MAC_LEN];
     size_t n = 0;
     int rc = dec_base64url(got, sizeof(got), &n, p->signature);
     if (rc != 0 || n != sizeof(got)) {
         return ERR_SYNTAX;
     }
-    rc = hs256_sign(key, p->signed_text, want);
-    if (rc != 0) {
-        return rc;
-    }
+    sign_hmac_sha256(key, &p->signed_text, 1, want);
     return mbedtls_ct_memcmp(got, want, sizeof(want)) == 0 ? 0 : ERR_DENIED;
 }
 
@@ -147,8 +144,8 @@ static int check_times(yyjson_val *claims, int64_t now_s)
     return 0;
 }
 
-int jwt_verify(const struct hs256 *key, struct str token, int64_t now_wall_ms, struct arena *arena,
-               struct str *subject)
+int jwt_verify(const struct sign_key *key, struct str token, int64_t now_wall_ms,
+               struct arena *arena, struct str *subject)
 {
     struct jwt_parts p;
     int rc = split(&p, token);
@@ -201,11 +198,11 @@ static int write_claims(struct buf *out, struct str subject, int64_t iat_s, int6
     return out->failed ? ERR_TOO_BIG : 0;
 }
 
-int jwt_sign(const struct hs256 *key, struct str subject, int64_t iat_s, int64_t exp_s,
+int jwt_sign(const struct sign_key *key, struct str subject, int64_t iat_s, int64_t exp_s,
              struct buf *out)
 {
     const size_t start = out->n;
-    unsigned char mac[HS256_SIZE];
+    unsigned char mac[SIGN_MAC_LEN];
     struct buf claims;
     buf_init(&claims, CLAIMS_MAX_BYTES);
     int rc = write_claims(&claims, subject, iat_s, exp_s);
@@ -219,9 +216,8 @@ int jwt_sign(const struct hs256 *key, struct str subject, int64_t iat_s, int64_t
         rc = add_base64url(out, buf_str(&claims));
     }
     if (rc == 0) {
-        rc = hs256_sign(key, str_of(out->p + start, out->n - start), mac);
-    }
-    if (rc == 0) {
+        const struct str signed_text = str_of(out->p + start, out->n - start);
+        sign_hmac_sha256(key, &signed_text, 1, mac);
         rc = buf_add_c(out, '.');
     }
     if (rc == 0) {

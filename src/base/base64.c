@@ -50,7 +50,7 @@ static unsigned value_of(char c, const char *alphabet)
     if (c >= 'a' && c <= 'z') {
         return (unsigned)(c - 'a') + 26;
     }
-    if (c >= '0' && c <= '9') {
+    if (char_is_digit(c)) {
         return (unsigned)(c - '0') + 52;
     }
     if (c == alphabet[62]) {

@@ -178,7 +178,7 @@ static bool take_digits(struct str *s, size_t width, int *out)
         return false;
     }
     for (size_t i = 0; i < width; i++) {
-        if (s->p[i] < '0' || s->p[i] > '9') {
+        if (!char_is_digit(s->p[i])) {
             return false;
         }
         v = v * 10 + (s->p[i] - '0');

@@ -8,7 +8,7 @@ static const char hex_lower[] = "0123456789abcdef";
 /* 0-15, or -1. */
 static int hex_value(char c)
 {
-    if (c >= '0' && c <= '9') {
+    if (char_is_digit(c)) {
         return c - '0';
     }
     if (c >= 'a' && c <= 'f') {
@@ -50,12 +50,6 @@ int dec_hex(void *out, size_t cap, size_t *n, struct str s)
     return 0;
 }
 
-static bool is_unreserved(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '.' || c == '_' || c == '~';
-}
-
 int dec_percent(struct buf *out, struct str s, int plus_is_space)
 {
     int rc = buf_reserve(out, s.n);
@@ -85,22 +79,6 @@ int dec_percent(struct buf *out, struct str s, int plus_is_space)
         }
     }
     return 0;
-}
-
-int enc_percent(struct buf *out, struct str s)
-{
-    static const char hex_upper[] = "0123456789ABCDEF"; /* RFC 3986 2.1 prefers upper case */
-    int rc = 0;
-    for (size_t i = 0; i < s.n && rc == 0; i++) {
-        const unsigned char c = (unsigned char)s.p[i];
-        if (is_unreserved(s.p[i])) {
-            rc = buf_add_c(out, s.p[i]);
-        } else {
-            const char text[3] = {'%', hex_upper[c >> 4], hex_upper[c & 15]};
-            rc = buf_add(out, text, sizeof(text));
-        }
-    }
-    return rc;
 }
 
 static bool is_tail(unsigned char c)

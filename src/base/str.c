@@ -86,7 +86,7 @@ int str_to_u64(struct str s, uint64_t *out)
     }
     /* All digits first: "99999999999999999999x" is a syntax error, not a range error. */
     for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] < '0' || s.p[i] > '9') {
+        if (!char_is_digit(s.p[i])) {
             return ERR_SYNTAX;
         }
     }

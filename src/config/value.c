@@ -67,7 +67,7 @@ static int parse_scaled(struct str text, const struct unit *units, size_t n_unit
     struct str unit;
     int rc;
 
-    while (digits < text.n && text.p[digits] >= '0' && text.p[digits] <= '9') {
+    while (digits < text.n && char_is_digit(text.p[digits])) {
         digits++;
     }
     rc = str_to_i64(str_of(text.p, digits), out);

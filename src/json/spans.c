@@ -107,7 +107,7 @@ static int hex4(const char *p)
     for (int i = 0; i < 4; i++) {
         const char c = p[i];
         int digit;
-        if (c >= '0' && c <= '9') {
+        if (char_is_digit(c)) {
             digit = c - '0';
         } else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f') {
             digit = (c | 0x20) - 'a' + 10;

@@ -240,12 +240,6 @@ void jw_uint(struct jw *w, uint64_t v)
     (void)buf_add_u64(w->b, v);
 }
 
-void jw_double(struct jw *w, double v)
-{
-    put_separator(w);
-    json_put_double(w->b, v);
-}
-
 void jw_bool(struct jw *w, bool v)
 {
     put_separator(w);
@@ -262,12 +256,6 @@ void jw_raw(struct jw *w, struct str json)
 {
     put_separator(w);
     (void)buf_add_str(w->b, json.n != 0 ? json : STR("null"));
-}
-
-void jw_val(struct jw *w, yyjson_val *v)
-{
-    put_separator(w);
-    (void)json_write_val(w->b, v);
 }
 
 void jw_time_ms(struct jw *w, int64_t wall_ms)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * From JSON text to a compiled filter: parse, measure, allocate once, fill in. Nothing is refused
- * that the reference accepts; what makes no sense compiles to something that never matches.
+ * that Outpost accepts; what makes no sense compiles to something that never matches.
  */
 #include "longline/match.h"
 

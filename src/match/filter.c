@@ -8,7 +8,7 @@
  * long it takes is bounded by a number of steps: arrays of a filter against arrays of a document
  * multiply, and both are written by outsiders. When the steps are used up there is no match.
  *
- * Two things differ from the reference on purpose: $or, $and and $not have the same meaning under a
+ * Two things differ from Outpost on purpose: $or, $and and $not have the same meaning under a
  * field as at an object's level, and their siblings count.
  */
 #define _GNU_SOURCE /* memmem */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The bodies of POST and PATCH. The order of the checks is the reference's, because it decides
+ * The bodies of POST and PATCH. The order of the checks is Outpost's, because it decides
  * which message a client sees: shape of the JSON, required fields, role and dates, topics.
  */
 #include "longline/check.h"

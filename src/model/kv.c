@@ -164,5 +164,7 @@ bool text_is_clean(struct str s)
 
 bool model_id_valid(struct str id)
 {
-    return id.n > 0 && id.n <= MODEL_MAX_ID && utf8_valid(id) && text_is_clean(id);
+    /* Clients take "." and ".." out of a path, so no URL could name them. */
+    return id.n > 0 && id.n <= MODEL_MAX_ID && utf8_valid(id) && text_is_clean(id) &&
+           !str_eq(id, STR(".")) && !str_eq(id, STR(".."));
 }

@@ -24,16 +24,7 @@ void destination_write_stored(struct jw *w, const struct destination *d, struct 
     jw_obj(w);
     JW_INT(w, "v", STORED_VERSION);
     JW_INT(w, "num", d->num);
-    JW_STR(w, "id", d->id);
-    JW_STR(w, "tenant_id", d->tenant_id);
-    JW_STR(w, "type", d->type);
-    jw_key(w, STR("topics"));
-    write_strings(w, d->topics, d->n_topics);
-    if (d->filter.n > 0) {
-        JW_RAW(w, "filter", d->filter);
-    }
-    jw_key(w, STR("config"));
-    write_map(w, &d->config);
+    write_description(w, d);
     jw_key(w, STR("metadata"));
     write_map(w, &d->metadata);
     JW_INT(w, "created_at", d->created_ms);

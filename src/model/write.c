@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The API's form, members in the reference's order. */
+/* The API's form, members in Outpost's order. */
 #include "model_internal.h"
 
 void write_map(struct jw *w, const struct kv_map *m)
@@ -44,10 +44,8 @@ void tenant_write(struct jw *w, const struct tenant *t, size_t n_destinations,
     jw_obj_end(w);
 }
 
-void destination_write(struct jw *w, const struct destination *d, const struct kv_map *credentials,
-                       struct str target, struct str target_url)
+void write_description(struct jw *w, const struct destination *d)
 {
-    jw_obj(w);
     JW_STR(w, "id", d->id);
     JW_STR(w, "tenant_id", d->tenant_id);
     JW_STR(w, "type", d->type);
@@ -58,6 +56,13 @@ void destination_write(struct jw *w, const struct destination *d, const struct k
     }
     jw_key(w, STR("config"));
     write_map(w, &d->config);
+}
+
+void destination_write(struct jw *w, const struct destination *d, const struct kv_map *credentials,
+                       struct str target, struct str target_url)
+{
+    jw_obj(w);
+    write_description(w, d);
     jw_key(w, STR("credentials"));
     write_map(w, credentials);
     write_optional_map(w, STR("delivery_metadata"), &d->delivery_metadata);

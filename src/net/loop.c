@@ -174,11 +174,6 @@ bool loop_turn(struct loop *l, bool wait)
     return uv_loop_alive(&l->uv) != 0;
 }
 
-void loop_stop(struct loop *l)
-{
-    uv_stop(&l->uv);
-}
-
 void loop_close_handles(struct loop *l)
 {
     if (l->closing) {

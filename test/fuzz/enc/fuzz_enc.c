@@ -57,12 +57,14 @@ static void check_percent(struct str data)
 {
     struct buf text;
     struct buf back;
-    int rc;
 
+    /* Every byte as an escape comes back the same; a NUL is refused. */
     buf_init(&text, 3 * data.n + 1);
     buf_init(&back, 3 * data.n + 1);
-    LL_ASSERT(enc_percent(&text, data) == 0);
-    rc = dec_percent(&back, buf_str(&text), 0);
+    for (size_t i = 0; i < data.n; i++) {
+        LL_ASSERT(buf_printf(&text, "%%%02X", (unsigned)(unsigned char)data.p[i]) == 0);
+    }
+    const int rc = dec_percent(&back, buf_str(&text), 0);
     if (data.n != 0 && memchr(data.p, '\0', data.n) != NULL) {
         LL_ASSERT(rc == ERR_SYNTAX);
     } else {
