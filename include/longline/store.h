@@ -66,6 +66,7 @@ enum store_level {
 };
 enum store_level store_get_level(const struct store *s);
 size_t store_pending_bytes(const struct store *s);
+bool store_is_behind(const struct store *s); /* pending bytes are above max_pending_bytes */
 /* 0, ERR_FULL (level) or ERR_BUSY (pending bytes): may a publish of about n bytes be put now? */
 int store_admit(const struct store *s, size_t n) LL_MUST_USE;
 /* The same for an object that takes the place of an older one: goes on to STORE_LEVEL_STOP, so that

@@ -22,9 +22,12 @@ static void on_dest_gone(void *ctx, struct sched_dest *sd)
     deliver_endpoint_drop(sd);
 }
 
+/* What an attempt says has to be recorded: none starts while there is no room for that, or while
+ * the disk stands still and records pile up in memory. A commit wakes the loop. */
 static bool may_start(const struct deliver *d)
 {
-    return !d->draining && store_get_level(d->store) != STORE_LEVEL_STOP;
+    return !d->draining && !store_is_behind(d->store) &&
+           store_get_level(d->store) != STORE_LEVEL_STOP;
 }
 
 static void advance_low(struct deliver *d)

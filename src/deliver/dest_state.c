@@ -88,8 +88,7 @@ void deliver_dest_changed(struct deliver *d, uint32_t num)
     deliver_endpoint_drop(sd);
     const struct destination *dest = d->source.find(d->source.ctx, num);
     if (dest == NULL) {
-        sd->gone = true;
-        sched_dest_hold(d->sched, sd, false);
+        sched_dest_end(d->sched, sd);
         d->is_sweeping = true; /* what waits for a later time has nothing to wait for */
         d->sweep_at = 0;
         return;

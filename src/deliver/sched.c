@@ -26,6 +26,7 @@ struct sched *sched_new(const struct sched_cfg *cfg, const struct sched_hooks *h
     map64_init(&s->dests);
     map64_init(&s->tenants);
     map64_init(&s->hosts);
+    map64_init(&s->shares);
     return s;
 }
 
@@ -48,6 +49,7 @@ void sched_free(struct sched *s)
     map64_fini(&s->dests);
     map64_fini(&s->tenants);
     map64_fini(&s->hosts);
+    map64_fini(&s->shares);
     mem_free(s);
 }
 
@@ -205,6 +207,7 @@ static struct work *start(struct sched *s, struct sched_dest *d)
     /* To the end of its tenant's ring, or out of it. */
     list_del(&d->place);
     d->where = DEST_NOWHERE;
+    d->queued.key = 0; /* its turn has been used */
     sched_place(s, d);
     return w;
 }
@@ -232,7 +235,7 @@ struct work *sched_next(struct sched *s, int64_t now)
         if (d->host->n_inflight < s->cfg.max_inflight_per_host) {
             return start(s, d);
         }
-        sched_place(s, d); /* its host filled up meanwhile: blocked */
+        sched_block(s, d); /* its host filled up meanwhile */
     }
     return NULL;
 }
@@ -271,23 +274,4 @@ void sched_stats(const struct sched *s, struct sched_stats *out)
                                 .n_inflight = s->n_inflight,
                                 .n_dests = s->dests.n,
                                 .n_open_breakers = s->n_open};
-}
-
-struct each_ctx {
-    void (*fn)(void *ctx, struct work *w);
-    void *ctx;
-};
-
-static void on_each(void *ctx, struct work *w)
-{
-    const struct each_ctx *e = ctx;
-    if (w->state != WORK_INFLIGHT) {
-        e->fn(e->ctx, w);
-    }
-}
-
-void sched_each(struct sched *s, void (*fn)(void *ctx, struct work *w), void *ctx)
-{
-    struct each_ctx e = {fn, ctx};
-    work_table_each(&s->works, on_each, &e);
 }

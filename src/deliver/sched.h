@@ -14,9 +14,12 @@
  *        \----due later--> WAITING --(time)--> READY
  *
  * A destination is in exactly one place: in its tenant's ring when something of it may start, in
- * its host's `blocked` list when only the host's cap stands against it, in the `closed` heap while
+ * its host's `blocked` queue when only the host's cap stands against it, in the `closed` heap while
  * its breaker is open, or nowhere. Destinations without work keep their state in a bounded LRU
  * list.
+ *
+ * A host's free slots go to those who wait for it in the order of the queue, which gives each
+ * tenant there the same share, however many destinations it has; nobody overtakes the queue.
  *
  * Bounds: in flight in all, per tenant, per host, per destination (adaptive), and bytes in
  * flight in all and per tenant. The number of works is bounded by the caller (admission).
@@ -50,6 +53,7 @@ struct sched_cfg {
 
 struct sched_tenant;
 struct sched_host;
+struct sched_share;
 struct fresh_event; /* the caller's: see window.h */
 
 enum work_state { WORK_WAITING, WORK_READY, WORK_INFLIGHT };
@@ -90,11 +94,13 @@ struct sched_dest {
     int64_t breaker_pause_ms;
     struct list fresh;
     struct list retry;
-    struct list place;       /* tenant ring, host's blocked list, or idle list */
+    struct list place;       /* tenant ring or idle list */
+    struct heap_node queued; /* in its host's blocked queue; the key stays while it is let go */
     struct heap_node reopen; /* in `closed` while the breaker is open */
     struct sched_tenant *tenant;
     struct sched_host *host;
-    void *user; /* the caller's per-destination state; freed through sched_hooks */
+    struct sched_share *share; /* once it had to wait for its host */
+    void *user;                /* the caller's per-destination state; freed through sched_hooks */
 };
 
 struct sched_hooks {
@@ -117,6 +123,8 @@ struct sched_dest *sched_dest_find(const struct sched *s, uint32_t num);
 void sched_dest_set_host(struct sched *s, struct sched_dest *d, uint64_t host);
 /* Holds back or lets go all work. Letting go resets the breaker and the failure counters. */
 void sched_dest_hold(struct sched *s, struct sched_dest *d, bool held);
+/* It was deleted: nothing holds its works back from ending. */
+void sched_dest_end(struct sched *s, struct sched_dest *d);
 
 /* A new work; due_ms <= now means ready. There must be none for the pair. */
 struct work *sched_add(struct sched *s, struct sched_dest *d, uint64_t event_seq, uint32_t number,
@@ -156,8 +164,5 @@ struct sched_stats {
     size_t n_open_breakers;
 };
 void sched_stats(const struct sched *s, struct sched_stats *out);
-
-/* Calls fn for each work that is not in flight; fn may drop it. For shutdown and tests. */
-void sched_each(struct sched *s, void (*fn)(void *ctx, struct work *w), void *ctx);
 
 #endif

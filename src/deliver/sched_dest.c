@@ -40,7 +40,7 @@ static struct sched_host *host_get(struct sched *s, uint64_t key)
     if (h == NULL) {
         h = mem_zalloc(sizeof(*h));
         h->key = key;
-        list_init(&h->blocked);
+        heap_init(&h->blocked);
         list_init(&h->loose);
         (void)map64_put(&s->hosts, key, h);
     }
@@ -52,14 +52,37 @@ static void host_put(struct sched *s, struct sched_host *h)
 {
     if (--h->n_dests == 0) {
         list_del(&h->loose);
+        heap_fini(&h->blocked);
         (void)map64_del(&s->hosts, h->key);
         mem_free(h);
     }
 }
 
+static struct sched_share *share_get(struct sched *s, const struct sched_dest *d)
+{
+    /* Both are hashes already; turned against each other, so that swapping them makes another. */
+    const uint64_t key = d->tenant->key ^ (d->host->key << 32 | d->host->key >> 32);
+    struct sched_share *sh = map64_get(&s->shares, key);
+    if (sh == NULL) {
+        sh = mem_zalloc(sizeof(*sh));
+        sh->key = key;
+        (void)map64_put(&s->shares, key, sh);
+    }
+    sh->n_dests++;
+    return sh;
+}
+
+static void share_put(struct sched *s, struct sched_share *sh)
+{
+    if (sh != NULL && --sh->n_dests == 0) {
+        (void)map64_del(&s->shares, sh->key);
+        mem_free(sh);
+    }
+}
+
 static void host_place(struct sched *s, struct sched_host *h)
 {
-    const bool loose = !list_empty(&h->blocked) && h->n_inflight < s->cfg.max_inflight_per_host;
+    const bool loose = h->blocked.n != 0 && h->n_inflight < s->cfg.max_inflight_per_host;
     if (loose && !list_linked(&h->loose)) {
         list_push_tail(&s->loose, &h->loose);
     } else if (!loose) {
@@ -123,8 +146,10 @@ void sched_dest_free(struct sched *s, struct sched_dest *d)
     }
     breaker_close(s, d);
     list_del(&d->place);
+    heap_remove(&d->host->blocked, &d->queued);
     host_place(s, d->host);
     (void)map64_del(&s->dests, d->num);
+    share_put(s, d->share);
     tenant_put(s, d->tenant);
     host_put(s, d->host);
     mem_free(d);
@@ -160,13 +185,18 @@ static void tenant_place(struct sched *s, struct sched_tenant *t)
 
 static enum dest_where where_it_belongs(const struct sched *s, const struct sched_dest *d)
 {
+    const struct sched_host *h = d->host;
     if (d->n_works == 0) {
         return DEST_IDLE;
     }
     if (!dest_wants(d)) {
         return DEST_NOWHERE;
     }
-    return d->host->n_inflight >= s->cfg.max_inflight_per_host ? DEST_BLOCKED : DEST_IN_RING;
+    if (d->where == DEST_IN_RING || d->where == DEST_BLOCKED) {
+        return (enum dest_where)d->where; /* goes on in its turn */
+    }
+    return h->blocked.n != 0 || h->n_inflight >= s->cfg.max_inflight_per_host ? DEST_BLOCKED
+                                                                              : DEST_IN_RING;
 }
 
 static void evict_idle(struct sched *s)
@@ -178,23 +208,36 @@ static void evict_idle(struct sched *s)
     }
 }
 
-void sched_place(struct sched *s, struct sched_dest *d)
+static void leave(struct sched *s, struct sched_dest *d)
 {
-    const enum dest_where where = where_it_belongs(s, d);
-    if (where == d->where && where != DEST_NOWHERE && list_linked(&d->place)) {
-        return;
-    }
     if (d->where == DEST_IDLE && list_linked(&d->place)) {
         s->n_idle--;
     }
     list_del(&d->place);
+    heap_remove(&d->host->blocked, &d->queued);
+    d->where = DEST_NOWHERE;
+}
+
+static void queue_up(struct sched *s, struct sched_dest *d)
+{
+    if (d->share == NULL) {
+        d->share = share_get(s, d);
+    }
+    struct sched_share *sh = d->share;
+    sh->turn = sh->turn < d->host->turn ? d->host->turn : sh->turn + 1;
+    heap_insert(&d->host->blocked, &d->queued, sh->turn);
+}
+
+static void put(struct sched *s, struct sched_dest *d, enum dest_where where)
+{
+    leave(s, d);
     d->where = (uint8_t)where;
     switch (where) {
     case DEST_IN_RING:
         list_push_tail(&d->tenant->dests, &d->place);
         break;
     case DEST_BLOCKED:
-        list_push_tail(&d->host->blocked, &d->place);
+        queue_up(s, d);
         break;
     case DEST_IDLE:
         list_push_tail(&s->idle, &d->place);
@@ -203,11 +246,37 @@ void sched_place(struct sched *s, struct sched_dest *d)
     case DEST_NOWHERE:
         break;
     }
+    if (where == DEST_IDLE || where == DEST_NOWHERE) {
+        d->queued.key = 0; /* its turn is over */
+    }
     tenant_place(s, d->tenant);
     host_place(s, d->host);
+}
+
+void sched_place(struct sched *s, struct sched_dest *d)
+{
+    const enum dest_where where = where_it_belongs(s, d);
+    if (where == d->where && (list_linked(&d->place) || heap_has(&d->queued))) {
+        return;
+    }
+    put(s, d, where);
     if (where == DEST_IDLE) {
         evict_idle(s); /* may free d, which the caller knows to be idle */
     }
+}
+
+void sched_block(struct sched *s, struct sched_dest *d)
+{
+    const int64_t turn = d->queued.key;
+    leave(s, d);
+    d->where = DEST_BLOCKED;
+    if (turn != 0) {
+        heap_insert(&d->host->blocked, &d->queued, turn);
+    } else {
+        queue_up(s, d); /* it had not been waiting */
+    }
+    tenant_place(s, d->tenant);
+    host_place(s, d->host);
 }
 
 void sched_count_start(struct sched *s, const struct work *w)
@@ -241,8 +310,10 @@ void sched_unblock(struct sched *s)
     struct list *node = list_pop_head(&s->loose);
     if (node != NULL) {
         struct sched_host *h = LIST_ENTRY(node, struct sched_host, loose);
-        /* Takes it out of `blocked`, and puts the host at the list's end if there are more. */
-        sched_place(s, LIST_ENTRY(h->blocked.next, struct sched_dest, place));
+        struct heap_node *next = heap_min(&h->blocked);
+        h->turn = next->key > h->turn ? next->key : h->turn;
+        /* Puts the host at the list's end if there are more. */
+        put(s, LL_CONTAINER(next, struct sched_dest, queued), DEST_IN_RING);
     }
 }
 
@@ -273,11 +344,10 @@ void sched_dest_set_host(struct sched *s, struct sched_dest *d, uint64_t host)
         return;
     }
     struct sched_host *old = d->host;
-    list_del(&d->place);
-    if (d->where == DEST_IDLE) {
-        s->n_idle--;
-    }
-    d->where = DEST_NOWHERE;
+    leave(s, d);
+    share_put(s, d->share);
+    d->share = NULL;
+    d->queued.key = 0;
     d->host = host_get(s, host);
     d->host->n_inflight += d->n_inflight;
     old->n_inflight -= d->n_inflight;
@@ -299,6 +369,14 @@ void sched_dest_hold(struct sched *s, struct sched_dest *d, bool held)
         d->failures_row = 0;
         d->failing_since_ms = 0;
     }
+    sched_place(s, d);
+}
+
+void sched_dest_end(struct sched *s, struct sched_dest *d)
+{
+    d->gone = true;
+    d->held = false;
+    breaker_close(s, d);
     sched_place(s, d);
 }
 

@@ -22,8 +22,18 @@ struct sched_host {
     uint64_t key;
     uint32_t n_dests;
     uint32_t n_inflight;
-    struct list blocked; /* destinations that only this host's cap held back */
+    struct heap blocked; /* destinations that only this host's cap held back, by turn */
+    int64_t turn;        /* of the last one that was let go */
     struct list loose;   /* in sched.loose: below its cap, and somebody is blocked */
+};
+
+/* A tenant's part of a host. Each time one of its destinations queues up there it gets the turn
+ * after the one that the tenant got last, but none before the host's own (start-time fair
+ * queueing): a tenant with many destinations there waits for its own, not the others for them. */
+struct sched_share {
+    uint64_t key;
+    uint32_t n_dests;
+    int64_t turn;
 };
 
 /* Works come from chunks, since there may be a million of them. */
@@ -50,6 +60,7 @@ struct sched {
     struct map64 dests;
     struct map64 tenants;
     struct map64 hosts;
+    struct map64 shares;
     uint32_t n_inflight;
     uint64_t inflight_kib;
     size_t n_open;
@@ -60,10 +71,11 @@ void work_table_fini(struct work_table *t);
 struct work *work_table_add(struct work_table *t, uint64_t event_seq, struct sched_dest *d);
 struct work *work_table_find(const struct work_table *t, uint64_t event_seq, uint32_t dest_num);
 void work_table_del(struct work_table *t, struct work *w);
-void work_table_each(struct work_table *t, void (*fn)(void *ctx, struct work *w), void *ctx);
 
 /* Puts the destination where its state says it belongs; call after every change of it. */
 void sched_place(struct sched *s, struct sched_dest *d);
+/* Its host filled up before it could start: back to its turn in the queue. */
+void sched_block(struct sched *s, struct sched_dest *d);
 /* The counts of a work's destination, tenant and host, up or down, and what follows for their
  * lists. */
 void sched_count_start(struct sched *s, const struct work *w);

@@ -110,13 +110,3 @@ void work_table_del(struct work_table *t, struct work *w)
     t->spare = w;
     t->n--;
 }
-
-void work_table_each(struct work_table *t, void (*fn)(void *ctx, struct work *w), void *ctx)
-{
-    for (size_t i = 0; i < t->n_buckets; i++) {
-        for (struct work *w = t->buckets[i], *next = NULL; w != NULL; w = next) {
-            next = w->hash_next;
-            fn(ctx, w);
-        }
-    }
-}

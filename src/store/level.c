@@ -95,6 +95,11 @@ size_t store_pending_bytes(const struct store *s)
     return s->pending_bytes;
 }
 
+bool store_is_behind(const struct store *s)
+{
+    return s->pending_bytes > (uint64_t)s->cfg.max_pending_bytes;
+}
+
 /* Is there room for n bytes below the mark? */
 static int admit_below(const struct store *s, size_t n, enum store_level mark)
 {
