@@ -32,12 +32,14 @@ struct publish_options {
 struct publish_metrics {
     struct metric accepted; /* events that became durable */
     struct metric duplicates;
-    struct metric refused; /* invalid, full or busy */
+    struct metric refused; /* also those refused before publish_start */
     struct metric latency; /* histogram: publish_start to done */
 };
 
 void publish_open(struct publish **out, const struct publish_options *o);
 struct publish_metrics *publish_get_metrics(struct publish *p);
+/* One more that was refused before its body was read. */
+void publish_count_refused(struct publish *p);
 void publish_set_max_event(struct publish *p, size_t max_event); /* after a reload */
 /* No publish may be under way. */
 void publish_free(struct publish *p);
@@ -52,7 +54,7 @@ struct publish_result {
 typedef void (*publish_done_fn)(void *ctx, const struct publish_result *r);
 
 /*
- * body: the JSON of POST /publish (reference 3.1). Everything is kept in the arena, which must live
+ * body: the JSON of POST /publish. Everything is kept in the arena, which must live
  * until done is called. 0: done follows exactly once, never before this returned. Otherwise
  * *problem is filled for the client (422, 400, 503 …) and nothing follows; ERR_BUSY and ERR_FULL
  * mean: answer 503 with Retry-After.

@@ -18,6 +18,13 @@
 
 struct registry;
 
+/*
+ * What the destinations of one tenant may weigh together, so that their list, which is not paged,
+ * fits into one reply. A destination weighs what it takes in JSON and something for each topic;
+ * the default number of destinations fits at their largest.
+ */
+#define REGISTRY_MAX_TENANT_WEIGHT ((size_t)7 << 20)
+
 struct registry_options {
     struct store *store;
     const struct vault *vault;
@@ -49,6 +56,9 @@ int registry_del_tenant(struct registry *r, struct str id) LL_MUST_USE;
 int registry_tenant_topics(const struct registry *r, struct str id, struct arena *a,
                            struct str **topics, size_t *n) LL_MUST_USE;
 size_t registry_tenant_n_destinations(const struct registry *r, struct str id);
+/* What that union costs, known without making it: an upper bound of its JSON, and more for many
+ * short topics. */
+size_t registry_tenant_topics_cost(const struct registry *r, struct str id);
 
 /* One page of tenants by (created_ms, id). `after` is the cursor's position: the last one shown,
  * with after_id.p NULL for the first page. *more tells whether others follow. */
@@ -71,9 +81,11 @@ const struct destination *registry_dest_by_num(const struct registry *r, uint32_
 int registry_list_dests(const struct registry *r, struct str tenant_id, struct arena *a,
                         const struct destination ***out, size_t *n) LL_MUST_USE;
 /* Gives d->num (and d->id when empty: a fresh UUID in the arena). ERR_NOT_FOUND (tenant),
- * ERR_EXISTS, ERR_LIMIT, ERR_TOO_BIG, ERR_FULL. */
+ * ERR_EXISTS, ERR_LIMIT, ERR_TOO_BIG (it alone), ERR_RANGE (with the tenant's others, see
+ * REGISTRY_MAX_TENANT_WEIGHT), ERR_FULL. */
 int registry_add_dest(struct registry *r, struct destination *d, struct arena *a) LL_MUST_USE;
-/* Replaces the one with the same tenant, id and num. */
+/* Replaces the one with the same tenant, id and num. The same errors; ERR_RANGE only when it grows,
+ * which disabling and enabling never do. */
 int registry_put_dest(struct registry *r, const struct destination *d) LL_MUST_USE;
 int registry_del_dest(struct registry *r, struct str tenant_id, struct str id) LL_MUST_USE;
 

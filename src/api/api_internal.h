@@ -16,16 +16,24 @@
 #include "rate.h"
 #include "route.h"
 
-#define API_MAGIC      0x41504921U /* "API!" */
-#define CALL_MAGIC     0x43414c4cU /* "CALL" */
+#define API_MAGIC  0x41504921U /* "API!" */
+#define CALL_MAGIC 0x43414c4cU /* "CALL" */
 
 /* Largest reply: what a stream takes at once. Lists stop early at LIST_MAX_BYTES. */
-#define REPLY_MAX      ((size_t)STREAM_MAX_PENDING - ((size_t)64 << 10))
+#define REPLY_MAX  ((size_t)STREAM_MAX_PENDING - ((size_t)64 << 10))
+/* A tenant with all its topics and its metadata, and the list of its destinations, fit. */
+_Static_assert(REGISTRY_MAX_TENANT_WEIGHT + (256U << 10) <= REPLY_MAX, "replies would not fit");
 /* Records of one page, and the memory for reading them besides the largest single one. */
 #define LIST_MAX_BYTES ((size_t)4 << 20)
 #define LIST_ARENA     ((size_t)16 << 20)
 
 struct ops;
+
+struct audit {
+    int64_t second;
+    unsigned n_passed; /* in that second */
+    int64_t n_held;    /* lines since that were held back */
+};
 
 struct api {
     unsigned magic;
@@ -41,6 +49,7 @@ struct api {
     struct ops *ops;
     struct buf out; /* the reply being built; used up within one callback */
     struct rate_table rates;
+    struct audit audit;
 };
 
 /* One request. Lives in its arena. */
@@ -70,6 +79,12 @@ bool call_query(struct call *c, struct query *q);
 /* ---- gate.c ---- */
 /* 0, or the refusal is filled. */
 int gate_check(struct call *c, struct http_reply *refusal) LL_MUST_USE;
+
+/* ---- audit.c ---- */
+/* Logs a change of the tenant in the path, or of one of its destinations (p NULL: none). Before the
+ * reply. */
+void audit(struct call *c, const char *action, struct str dest_id);
+void audit_change(struct call *c, const char *action, struct str dest_id, const char *detail);
 
 /* ---- reply.c ---- */
 /* Starts a JSON body in api.out. */

@@ -51,7 +51,7 @@ static struct str base62(struct arena *a, unsigned char *bytes, size_t n)
 
 static int digit_value(char c)
 {
-    if (c >= '0' && c <= '9') {
+    if (char_is_digit(c)) {
         return c - '0';
     }
     if (c >= 'a' && c <= 'z') {
@@ -98,11 +98,6 @@ struct str cursor_encode(struct arena *a, struct str resource, struct str positi
     return base62(a, bytes, n);
 }
 
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
 int cursor_decode(struct arena *a, struct str resource, struct str text, struct str *position)
 {
     unsigned char v[CURSOR_MAX_BYTES] = {0};
@@ -119,8 +114,8 @@ int cursor_decode(struct arena *a, struct str resource, struct str text, struct 
         }
     }
     s = str_of((const char *)v + CURSOR_MAX_BYTES - used, used);
-    if (!str_starts(s, resource) || s.n < PREFIX_LEN || s.p[3] != 'v' || !is_digit(s.p[4]) ||
-        !is_digit(s.p[5]) || s.p[6] != ':') {
+    if (!str_starts(s, resource) || s.n < PREFIX_LEN || s.p[3] != 'v' || !char_is_digit(s.p[4]) ||
+        !char_is_digit(s.p[5]) || s.p[6] != ':') {
         return ERR_SYNTAX;
     }
     if (memcmp(s.p + 4, CURSOR_VERSION, 2) != 0) {

@@ -11,10 +11,7 @@
 
 static int refuse_empty(int status, struct http_reply *out)
 {
-    static const struct http_header challenge = {
-        .name = {.p = "WWW-Authenticate", .n = 16},
-        .value = {.p = "Bearer", .n = 6},
-    };
+    static const struct http_header challenge = HTTP_HEADER("WWW-Authenticate", "Bearer");
     out->status = status;
     if (status == 401) {
         out->headers = &challenge;
@@ -25,10 +22,7 @@ static int refuse_empty(int status, struct http_reply *out)
 
 static int check_rate(struct call *c, struct http_reply *out)
 {
-    static const struct http_header retry_after = {
-        .name = {.p = "Retry-After", .n = 11},
-        .value = {.p = "1", .n = 1},
-    };
+    static const struct http_header retry_after = HTTP_HEADER("Retry-After", "1");
     struct api *a = c->api;
     if (a->tenant_rate == 0 || (c->route->flags & ROUTE_NOT_LIMITED) != 0 ||
         rate_allow(&a->rates, hash_random(c->token_tenant), loop_mono_ms(a->sv.loop),
@@ -133,6 +127,12 @@ static int check_length(struct call *c, struct http_reply *out)
     return ERR_INVALID;
 }
 
+/* The server answers that with 413 as soon as the head was let in. */
+static bool is_too_long(const struct call *c)
+{
+    return c->rq->has_length && c->rq->content_length > c->api->max_publish_body;
+}
+
 int gate_check(struct call *c, struct http_reply *refusal)
 {
     int rc = 0;
@@ -140,11 +140,17 @@ int gate_check(struct call *c, struct http_reply *refusal)
         !(c->route->scope == SCOPE_METRICS && c->api->metrics_public)) {
         rc = check_caller(c, refusal);
     }
-    if (rc == 0 && (c->route->flags & ROUTE_NEEDS_BODY) != 0) {
+    if (rc != 0) {
+        return rc; /* whoever may not publish has no event to lose */
+    }
+    if ((c->route->flags & ROUTE_NEEDS_BODY) != 0) {
         rc = check_length(c, refusal);
     }
     if (rc == 0 && (c->route->flags & ROUTE_PUBLISHES) != 0) {
         rc = check_room(c, refusal);
+    }
+    if ((c->route->flags & ROUTE_PUBLISHES) != 0 && (rc != 0 || is_too_long(c))) {
+        publish_count_refused(c->api->sv.publish);
     }
     return rc;
 }

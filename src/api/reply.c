@@ -10,15 +10,11 @@
 #define JSON_TYPE "application/json"
 #define KEEP_OUT  ((size_t)256 << 10)
 
-#define HEADER(k, v)                                                                               \
-    {                                                                                              \
-        .name = {.p = (k), .n = sizeof(k) - 1}, .value = {.p = (v), .n = sizeof(v) - 1 }           \
-    }
-
 /* Jitter, so that clients do not come back all at once. */
 static const struct http_header retry_after[] = {
-    HEADER("Retry-After", "1"), HEADER("Retry-After", "2"), HEADER("Retry-After", "3"),
-    HEADER("Retry-After", "4"), HEADER("Retry-After", "5"),
+    HTTP_HEADER("Retry-After", "1"), HTTP_HEADER("Retry-After", "2"),
+    HTTP_HEADER("Retry-After", "3"), HTTP_HEADER("Retry-After", "4"),
+    HTTP_HEADER("Retry-After", "5"),
 };
 
 static const struct http_header *pick_retry_after(const struct api *a)
@@ -83,6 +79,7 @@ static void on_durable(void *ctx)
 void reply_send_durable(struct call *c, int status)
 {
     c->pending_status = status;
+    call_arena(c)->max += c->api->out.n; /* beside what the request took */
     c->pending_body = arena_str(call_arena(c), buf_str(&c->api->out));
     if (c->api->out.failed || c->pending_body.p == NULL) {
         reply_failure(c, ERR_TOO_BIG); /* what was written stays written; only its echo is lost */
@@ -166,7 +163,6 @@ void reply_failure(struct call *c, int rc)
     } known[] = {
         {ERR_FULL, 503, "the store is full"},
         {ERR_BUSY, 503, "busy, try again"},
-        {ERR_SHUTDOWN, 503, "shutting down"},
     };
     for (size_t i = 0; i < LL_COUNT(known); i++) {
         if (known[i].rc == rc) {

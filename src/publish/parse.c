@@ -20,10 +20,11 @@ static bool take_str(yyjson_val *obj, const char *name, struct str *out)
     return out->p != NULL;
 }
 
-/* Event ids travel in header fields and in signatures: visible ASCII only. */
+/* Event ids travel in header fields and in signatures: visible ASCII only. No URL could name "."
+ * and "..", which clients take out of a path. */
 static bool id_is_fit(struct str id)
 {
-    if (id.n > PUBLISH_MAX_ID) {
+    if (id.n > PUBLISH_MAX_ID || str_eq(id, STR(".")) || str_eq(id, STR(".."))) {
         return false;
     }
     for (size_t i = 0; i < id.n; i++) {

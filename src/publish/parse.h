@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The body of POST /publish, checked (reference 3.1, 3.2). Pure. */
+/* The body of POST /publish, checked: fields, lengths, characters, the topic. Pure. */
 #ifndef LL_PUBLISH_PARSE_H
 #define LL_PUBLISH_PARSE_H
 

@@ -47,7 +47,8 @@ void publish_open(struct publish **out, const struct publish_options *o)
                        .help = "Publishes with an id that was accepted before."},
         .refused = {.kind = METRIC_COUNTER,
                     .name = "longline_events_refused_total",
-                    .help = "Publishes refused: invalid, too big, store full or busy."},
+                    .help = "Publishes refused: invalid, too big, store full, busy or not ready; "
+                            "chunked bodies that outgrow the limit are not counted."},
         .latency = {.kind = METRIC_HISTOGRAM,
                     .name = "longline_publish_seconds",
                     .help = "From the complete request to the durable event."},
@@ -58,6 +59,11 @@ void publish_open(struct publish **out, const struct publish_options *o)
 struct publish_metrics *publish_get_metrics(struct publish *p)
 {
     return &p->metrics;
+}
+
+void publish_count_refused(struct publish *p)
+{
+    metric_inc(&p->metrics.refused, 1);
 }
 
 void publish_set_max_event(struct publish *p, size_t max_event)

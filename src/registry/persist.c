@@ -2,13 +2,22 @@
 /* Tenants and destinations to and from the store. Credentials are sealed by the vault. */
 #include "registry_internal.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "longline/log.h"
 
-#define OBJECT_MAX (1u << 20) /* what is read back */
+#define OBJECT_MAX   (1u << 20) /* what is read back */
 /* What is written: they live in memory, and lists of them must fit into a reply. */
-#define TENANT_MAX (64u << 10)
-#define DEST_MAX   (256u << 10)
-#define KEY_MAX    1024
+#define TENANT_MAX   (64u << 10)
+#define DEST_MAX     (256u << 10)
+#define KEY_MAX      1024
+
+/* Beside its stored form a destination shows dates in full and its target, a value of the config.
+ * A topic is also a row of the sorted union. */
+#define SHOWN_MORE   192
+#define TARGET_MAX   4096
+#define TOPIC_WEIGHT 32
 
 int tenant_save(struct registry *r, const struct tenant *t)
 {
@@ -37,7 +46,22 @@ static int seal(struct registry *r, const struct destination *d, struct str cont
     return rc;
 }
 
-int dest_save(struct registry *r, const struct destination *d)
+/* stored_n: length of the stored form. Disabled or not, a destination weighs the same. */
+static uint32_t weigh(const struct destination *d, size_t stored_n)
+{
+    const int date_n = snprintf(NULL, 0, "%" PRId64, d->disabled_ms);
+    size_t target = 0;
+    for (size_t i = 0; i < d->config.n; i++) {
+        const size_t n = json_length(d->config.v[i].value);
+        target = n > target ? n : target;
+    }
+    if (target > TARGET_MAX) {
+        target = TARGET_MAX;
+    }
+    return (uint32_t)(stored_n - (size_t)date_n + target + SHOWN_MORE + TOPIC_WEIGHT * d->n_topics);
+}
+
+int dest_save(struct registry *r, const struct destination *d, size_t max_weight, uint32_t *weight)
 {
     struct buf key;
     struct buf sealed;
@@ -53,8 +77,12 @@ int dest_save(struct registry *r, const struct destination *d)
         struct jw w;
         jw_init(&w, &text);
         destination_write_stored(&w, d, buf_str(&sealed));
-        rc = text.failed
-                 ? ERR_TOO_BIG
+        rc = text.failed ? ERR_TOO_BIG : 0;
+    }
+    if (rc == 0) {
+        *weight = weigh(d, text.n);
+        rc = *weight > max_weight
+                 ? ERR_RANGE
                  : store_put_object(r->store, STORE_DESTINATION, buf_str(&key), buf_str(&text));
     }
     buf_fini(&key);
@@ -112,7 +140,7 @@ static int load_dest(struct load *l, struct str key, struct str value)
         if (te == NULL) {
             rc = ERR_CORRUPT;
         } else {
-            (void)dest_entry_add(l->r, te, destination_copy(&d));
+            (void)dest_entry_add(l->r, te, destination_copy(&d), weigh(&d, value.n));
         }
     }
     buf_fini_secret(&plain);

@@ -112,6 +112,12 @@ size_t registry_tenant_n_destinations(const struct registry *r, struct str id)
     return te != NULL ? te->n_dests : 0;
 }
 
+size_t registry_tenant_topics_cost(const struct registry *r, struct str id)
+{
+    const struct tenant_entry *te = tenant_entry_find(r, id);
+    return te != NULL ? te->topics_cost : 0;
+}
+
 /* The tenants to page through, in their order: all, or those that were asked for by id. */
 static int candidates(const struct registry *r, const struct registry_tenant_page *q,
                       struct arena *a, struct tenant_order *out)
@@ -208,9 +214,17 @@ int registry_list_dests(const struct registry *r, struct str tenant_id, struct a
     return 0;
 }
 
+/* How heavy one destination may be beside the tenant's others; what was stored under other rules
+ * may be heavier than that. */
+static size_t room_beside(size_t others)
+{
+    return others < REGISTRY_MAX_TENANT_WEIGHT ? REGISTRY_MAX_TENANT_WEIGHT - others : 0;
+}
+
 int registry_add_dest(struct registry *r, struct destination *d, struct arena *a)
 {
     struct tenant_entry *te = tenant_entry_find(r, d->tenant_id);
+    uint32_t weight;
     if (te == NULL) {
         return ERR_NOT_FOUND;
     }
@@ -233,11 +247,11 @@ int registry_add_dest(struct registry *r, struct destination *d, struct arena *a
         return rc;
     }
     d->num = store_next_dest_num(r->store);
-    rc = dest_save(r, d);
+    rc = dest_save(r, d, room_beside(te->weight), &weight);
     if (rc != 0) {
         return rc;
     }
-    (void)dest_entry_add(r, te, destination_copy(d));
+    (void)dest_entry_add(r, te, destination_copy(d), weight);
     changed(r, d->num);
     return 0;
 }
@@ -250,14 +264,16 @@ int registry_put_dest(struct registry *r, const struct destination *d)
     }
     const uint32_t num = de->dest->num; /* d may be what goes */
     LL_ASSERT(num == d->num);
+    const size_t room = room_beside(de->tenant->weight - de->weight);
+    uint32_t weight;
     int rc = store_admit_replace(r->store);
     if (rc == 0) {
-        rc = dest_save(r, d);
+        rc = dest_save(r, d, room > de->weight ? room : de->weight, &weight);
     }
     if (rc != 0) {
         return rc;
     }
-    dest_entry_replace(r, de, destination_copy(d));
+    dest_entry_replace(r, de, destination_copy(d), weight);
     changed(r, num);
     return 0;
 }

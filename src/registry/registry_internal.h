@@ -11,6 +11,7 @@ struct dest_entry {
     struct destination *dest;
     struct filter *filter; /* compiled; only while filter_ready */
     bool filter_ready;
+    uint32_t weight;
     struct list filter_node; /* in registry.filters, least recently used first */
     struct list node;        /* in tenant_entry.dests, in order of creation */
     struct tenant_entry *tenant;
@@ -22,6 +23,8 @@ struct tenant_entry {
     struct tenant *tenant;
     struct list dests;
     size_t n_dests;
+    size_t weight;      /* of its destinations */
+    size_t topics_cost; /* of the union of their topics */
 };
 
 /* Tenants by (created_ms, id), for pages. */
@@ -56,8 +59,9 @@ void tenant_entry_remove(struct registry *r, struct tenant_entry *te);
 
 struct dest_entry *dest_entry_find(const struct registry *r, struct str tenant_id, struct str id);
 struct dest_entry *dest_entry_add(struct registry *r, struct tenant_entry *te,
-                                  struct destination *d);
-void dest_entry_replace(struct registry *r, struct dest_entry *de, struct destination *d);
+                                  struct destination *d, uint32_t weight);
+void dest_entry_replace(struct registry *r, struct dest_entry *de, struct destination *d,
+                        uint32_t weight);
 void dest_entry_remove(struct registry *r, struct dest_entry *de);
 
 void tenant_order_add(struct tenant_order *o, struct tenant_entry *te);
@@ -73,9 +77,14 @@ void registry_filter_drop(struct registry *r, struct dest_entry *de);
 /* The key under which a destination stands in the store: tenant id, NUL, destination id. */
 int dest_key(struct buf *out, struct str tenant_id, struct str id);
 
+/* The length of s in JSON without its quotes; of text without control characters. */
+size_t json_length(struct str s);
+
 /* Objects to and from the store. */
 int tenant_save(struct registry *r, const struct tenant *t);
-int dest_save(struct registry *r, const struct destination *d);
+/* ERR_RANGE when it weighs more than max_weight: nothing is stored then. */
+int dest_save(struct registry *r, const struct destination *d, size_t max_weight,
+              uint32_t *weight) LL_MUST_USE;
 int registry_load(struct registry *r, struct err_detail *err);
 
 #endif

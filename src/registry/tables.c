@@ -4,6 +4,9 @@
 
 #include "longline/mem.h"
 
+/* Quotes, a comma, and the work of sorting it in among the others. */
+#define TOPIC_COST 32
+
 static struct str tenant_key(const void *item)
 {
     const struct tenant_entry *te = item;
@@ -107,13 +110,46 @@ static void insert_by_age(struct tenant_entry *te, struct dest_entry *de)
     list_insert(at, &de->node);
 }
 
+size_t json_length(struct str s)
+{
+    size_t n = s.n;
+    for (size_t i = 0; i < s.n; i++) {
+        n += s.p[i] == '"' || s.p[i] == '\\' ? 1 : 0;
+    }
+    return n;
+}
+
+static size_t topics_cost(const struct destination *d)
+{
+    size_t cost = TOPIC_COST * d->n_topics;
+    for (size_t i = 0; i < d->n_topics; i++) {
+        cost += json_length(d->topics[i]);
+    }
+    return cost;
+}
+
+static void add_up(struct dest_entry *de, struct destination *d, uint32_t weight)
+{
+    de->dest = d;
+    de->weight = weight;
+    de->tenant->weight += weight;
+    de->tenant->topics_cost += topics_cost(d);
+}
+
+static void take_off(struct dest_entry *de)
+{
+    de->tenant->weight -= de->weight;
+    de->tenant->topics_cost -= topics_cost(de->dest);
+    destination_free(de->dest);
+}
+
 struct dest_entry *dest_entry_add(struct registry *r, struct tenant_entry *te,
-                                  struct destination *d)
+                                  struct destination *d, uint32_t weight)
 {
     const size_t key_n = d->tenant_id.n + 1 + d->id.n;
     struct dest_entry *de = mem_zalloc(sizeof(*de) + key_n);
-    de->dest = d;
     de->tenant = te;
+    add_up(de, d, weight);
     de->key_n = key_n;
     memcpy(de->key, d->tenant_id.p, d->tenant_id.n);
     memcpy(de->key + d->tenant_id.n + 1, d->id.p, d->id.n);
@@ -126,11 +162,12 @@ struct dest_entry *dest_entry_add(struct registry *r, struct tenant_entry *te,
     return de;
 }
 
-void dest_entry_replace(struct registry *r, struct dest_entry *de, struct destination *d)
+void dest_entry_replace(struct registry *r, struct dest_entry *de, struct destination *d,
+                        uint32_t weight)
 {
     registry_filter_drop(r, de);
-    destination_free(de->dest);
-    de->dest = d;
+    take_off(de);
+    add_up(de, d, weight);
 }
 
 void dest_entry_remove(struct registry *r, struct dest_entry *de)
@@ -140,7 +177,7 @@ void dest_entry_remove(struct registry *r, struct dest_entry *de)
     (void)map64_del(&r->by_num, de->dest->num);
     list_del(&de->node);
     de->tenant->n_dests--;
-    destination_free(de->dest);
+    take_off(de);
     mem_free(de);
 }
 

@@ -13,6 +13,8 @@ enum include { INCLUDE_EVENT = 1, INCLUDE_EVENT_DATA = 2, INCLUDE_RESPONSE = 4, 
 #define SMALL_EVENT  ((size_t)4096)
 /* An attempt in JSON without what it includes. */
 #define ATTEMPT_SIZE ((size_t)1024)
+/* Of a kept response in JSON, where a byte may become six. */
+#define RESPONSE_MAX ((size_t)2 << 20)
 
 static int parse_includes(struct call *c, const struct query *q, unsigned *out)
 {
@@ -37,13 +39,28 @@ static int parse_includes(struct call *c, const struct query *q, unsigned *out)
     return rc;
 }
 
+/* All of it, unless that could be too much beside an event and a destination. */
+static struct str shown_response(const struct attempt_record *at)
+{
+    struct str s = at->response;
+    if (s.n <= RESPONSE_MAX / 6 || text_json_size(s) <= RESPONSE_MAX) {
+        return s;
+    }
+    s.n = RESPONSE_MAX / 6;
+    while (s.n != 0 && ((unsigned char)s.p[s.n] & 0xc0) == 0x80) {
+        s.n--; /* not within a character */
+    }
+    return s;
+}
+
 static void response_show(struct jw *w, const struct attempt_record *at)
 {
+    const struct str body = shown_response(at);
     jw_key(w, STR("response_data"));
     jw_obj(w);
     JW_INT(w, "status", at->http_status);
-    JW_STR(w, "body", at->response);
-    if (at->response_truncated) {
+    JW_STR(w, "body", body);
+    if (at->response_truncated || body.n < at->response.n) {
         JW_BOOL(w, "truncated", true);
     }
     jw_obj_end(w);
@@ -68,7 +85,7 @@ static void attempt_show(struct call *c, struct jw *w, const struct attempt_reco
     if ((includes & INCLUDE_RESPONSE) != 0 && at->http_status != 0) {
         response_show(w, at);
     }
-    /* Beyond the reference: what a person looks for when a delivery failed. */
+    /* Beyond Outpost's: what a person looks for when a delivery failed. */
     if (at->error.n != 0) {
         JW_STR(w, "error", at->error);
     }
@@ -131,40 +148,12 @@ static int load_events(struct call *c, struct page *p, unsigned includes, struct
     return 0;
 }
 
-/* In JSON; an upper bound. */
-static size_t text_size(struct str s)
-{
-    size_t n = s.n;
-    for (size_t i = 0; i < s.n; i++) {
-        const unsigned char c = (unsigned char)s.p[i];
-        n += c < 0x20 || c == '"' || c == '\\' ? 5 : 0;
-    }
-    return n;
-}
-
-static size_t map_size(const struct kv_map *m)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < m->n; i++) {
-        n += text_size(m->v[i].key) + text_size(m->v[i].value) + 8;
-    }
-    return n;
-}
-
-static size_t destination_size(const struct destination *d)
-{
-    size_t n = d->filter.n + 2 * map_size(&d->config); /* the target repeats a part of it */
-    for (size_t i = 0; i < d->n_topics; i++) {
-        n += text_size(d->topics[i]) + 4;
-    }
-    return n + map_size(&d->credentials) + map_size(&d->delivery_metadata) + map_size(&d->metadata);
-}
-
 /* What is included comes anew with each attempt, and escaped: the page ends where the reply would
  * become too large. */
 static void limit_size(struct call *c, struct page *p, unsigned includes,
                        const struct map64 *events)
 {
+    const unsigned parts = (includes & INCLUDE_EVENT_DATA) != 0 ? EVENT_DATA : 0;
     size_t bytes = 0;
 
     for (size_t i = 0; i < p->n; i++) {
@@ -174,18 +163,18 @@ static void limit_size(struct call *c, struct page *p, unsigned includes,
             (includes & INCLUDE_DEST) != 0
                 ? registry_dest(c->api->sv.registry, at->tenant_id, at->dest_id)
                 : NULL;
-        bytes += ATTEMPT_SIZE;
+        size_t size = ATTEMPT_SIZE + text_json_size(at->error);
         if ((includes & INCLUDE_RESPONSE) != 0) {
-            bytes += text_size(at->response);
+            size += text_json_size(shown_response(at));
         }
         if (e != NULL) {
-            bytes += e->metadata.n + ((includes & INCLUDE_EVENT_DATA) != 0 ? e->data.n : 0);
+            size += event_json_size(e, parts);
         }
         if (d != NULL) {
-            bytes += destination_size(d);
+            size += destination_json_size(d);
         }
-        if (bytes >= LIST_MAX_BYTES && i + 1 < p->n) {
-            page_cut(p, i + 1);
+        if (!page_add(p, i, size, &bytes)) {
+            return;
         }
     }
 }

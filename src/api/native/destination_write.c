@@ -64,6 +64,7 @@ static void finish(struct call *c, int rc, struct str id, int status)
         {ERR_EXISTS, 400, "destination already exists"},
         {ERR_LIMIT, 400, "maximum number of destinations per tenant reached"},
         {ERR_TOO_BIG, 422, "destination is too large"},
+        {ERR_RANGE, 422, "the tenant's destinations are too large together"},
     };
     const struct registry *r = c->api->sv.registry;
     const struct destination *d;
@@ -115,7 +116,32 @@ void destinations_create(struct call *c)
         return;
     }
     const int rc = registry_add_dest(c->api->sv.registry, &d, call_arena(c)); /* gives d its id */
+    if (rc == 0) {
+        audit(c, "destination.create", d.id);
+    }
     finish(c, rc, d.id, 201);
+}
+
+static bool same_map(const struct kv_map *x, const struct kv_map *y)
+{
+    bool same = x->n == y->n;
+    for (size_t i = 0; i < x->n && same; i++) {
+        same = str_eq(x->v[i].key, y->v[i].key) && str_eq(x->v[i].value, y->v[i].value);
+    }
+    return same;
+}
+
+/* Stores what became of old, which is gone then. */
+static void replace(struct call *c, const struct destination *old, const struct destination *d,
+                    const char *action)
+{
+    const bool same_credentials = same_map(&old->credentials, &d->credentials);
+    const int rc = registry_put_dest(c->api->sv.registry, d);
+
+    if (rc == 0) {
+        audit_change(c, action, c->params[1], same_credentials ? NULL : "credentials changed");
+    }
+    finish(c, rc, c->params[1], 200);
 }
 
 void destinations_patch(struct call *c)
@@ -149,7 +175,7 @@ void destinations_patch(struct call *c)
         return;
     }
     d.updated_ms = caller.now_ms;
-    finish(c, registry_put_dest(r, &d), c->params[1], 200);
+    replace(c, old, &d, "destination.update");
 }
 
 /* Idempotent, and written every time: the answer must not come before an earlier one is durable. */
@@ -169,7 +195,7 @@ static void set_enabled(struct call *c, bool enabled)
     } else if (d.disabled_ms == 0) {
         d.disabled_ms = call_now_ms(c);
     }
-    finish(c, registry_put_dest(r, &d), c->params[1], 200);
+    replace(c, old, &d, enabled ? "destination.enable" : "destination.disable");
 }
 
 void destinations_enable(struct call *c)

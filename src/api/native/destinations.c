@@ -92,6 +92,7 @@ void destinations_delete(struct call *c)
 {
     const int rc = registry_del_dest(c->api->sv.registry, c->params[0], c->params[1]);
     if (rc == 0) {
+        audit(c, "destination.delete", c->params[1]);
         reply_success_durable(c, 200);
     } else if (rc == ERR_NOT_FOUND) {
         reply_error(c, 404, "destination not found");

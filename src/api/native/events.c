@@ -2,6 +2,20 @@
 /* GET /events and /events/:id. */
 #include "native.h"
 
+/* An event in JSON without what the publisher chose. */
+#define EVENT_SIZE ((size_t)512)
+
+/* Outpost leaves empty metadata out. The text is a JSON object. */
+static bool has_members(struct str object)
+{
+    for (size_t i = 1; i < object.n; i++) {
+        if (object.p[i] == '"') {
+            return true;
+        }
+    }
+    return false;
+}
+
 void event_show(struct jw *w, const struct event_record *e, unsigned parts)
 {
     jw_obj(w);
@@ -18,7 +32,7 @@ void event_show(struct jw *w, const struct event_record *e, unsigned parts)
     JW_STR(w, "topic", e->topic);
     JW_TIME(w, "time", e->time_ms);
     JW_BOOL(w, "eligible_for_retry", e->eligible_for_retry);
-    if (e->metadata.n != 0) {
+    if (has_members(e->metadata)) {
         JW_RAW(w, "metadata", e->metadata);
     }
     if ((parts & EVENT_DATA) != 0 && e->data.n != 0) {
@@ -40,6 +54,17 @@ static int parse_filters(struct call *c, const struct query *q, struct store_que
     return rc;
 }
 
+static void limit_size(struct page *p)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < p->n; i++) {
+        const size_t size = event_json_size(&p->rows.events[i], EVENT_MATCHED | EVENT_DATA);
+        if (!page_add(p, i, EVENT_SIZE + size, &bytes)) {
+            return;
+        }
+    }
+}
+
 static int show_list(struct call *c, struct page *p, struct store_query *sq, struct arena *a)
 {
     struct jw w;
@@ -47,6 +72,7 @@ static int show_list(struct call *c, struct page *p, struct store_query *sq, str
     if (rc != 0) {
         return rc;
     }
+    limit_size(p);
     reply_begin(c, &w);
     jw_obj(&w);
     jw_key(&w, STR("models"));

@@ -48,6 +48,12 @@ void destination_show(struct call *c, struct jw *w, const struct destination *d)
 enum event_part { EVENT_MATCHED = 1, EVENT_DATA = 2 };
 void event_show(struct jw *w, const struct event_record *e, unsigned parts);
 
+/* ---- size.c: upper bounds of what they take in JSON, but for a row's fixed part ---- */
+size_t text_json_size(struct str s);
+size_t map_json_size(const struct kv_map *m);
+size_t destination_json_size(const struct destination *d);
+size_t event_json_size(const struct event_record *e, unsigned parts);
+
 /* ---- scope.c: which tenants' events and attempts the caller sees ---- */
 
 /* The tenant_id parameters as a filter; a token sees its own tenant only. False: refused and
@@ -79,6 +85,9 @@ bool page_parse(struct call *c, const struct query *q, struct str resource, stru
 int page_run(struct call *c, struct page *p, struct store_query *q, struct arena *a) LL_MUST_USE;
 /* Keeps only the first n rows of the walk; n > 0. */
 void page_cut(struct page *p, size_t n);
+/* Adds the size in JSON of row i to *bytes; false when the page was ended before it. A row by
+ * itself always fits. */
+bool page_add(struct page *p, size_t i, size_t size, size_t *bytes);
 /* Index into rows of the i-th row to show. */
 size_t page_row(const struct page *p, size_t i);
 /* The "pagination" member. */

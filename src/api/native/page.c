@@ -80,6 +80,16 @@ void page_cut(struct page *p, size_t n)
     p->stop = seq_at(p, n - 1);
 }
 
+bool page_add(struct page *p, size_t i, size_t size, size_t *bytes)
+{
+    *bytes += size;
+    if (i == 0 || *bytes <= LIST_MAX_BYTES) {
+        return true;
+    }
+    page_cut(p, i);
+    return false;
+}
+
 int page_run(struct call *c, struct page *p, struct store_query *q, struct arena *a)
 {
     int rc;

@@ -11,6 +11,7 @@
 struct retry {
     struct str event_id;
     struct str dest_id;
+    struct str tenant_id; /* p NULL: any */
     uint64_t event_seq;
     uint32_t dest_num;
     uint32_t number; /* of the attempt to make */
@@ -23,32 +24,47 @@ struct retry_refusal {
     const char *error; /* data.error, or NULL */
 };
 
+/* A token stands for its own tenant; an admin who names none means any. */
+static bool check_tenant(struct call *c, struct retry *r)
+{
+    if (r->tenant_id.n == 0) {
+        r->tenant_id = c->token_tenant;
+    } else if (!c->is_admin && !str_eq(r->tenant_id, c->token_tenant)) {
+        reply_error(c, 403, "tenant_id does not match authenticated tenant");
+        return false;
+    }
+    return true;
+}
+
 static bool parse_body(struct call *c, struct retry *r)
 {
-    static const char *const names[] = {"event_id", "destination_id"};
-    struct str *const fields[] = {&r->event_id, &r->dest_id};
+    static const struct {
+        const char *name;
+        bool is_required;
+    } known[] = {{"event_id", true}, {"destination_id", true}, {"tenant_id", false}};
+    struct str *const fields[] = {&r->event_id, &r->dest_id, &r->tenant_id};
     struct problem problem = {.status = 0};
     yyjson_val *body = call_json(c);
 
     if (body == NULL) {
         return false;
     }
-    for (size_t i = 0; i < LL_COUNT(names); i++) {
-        yyjson_val *v = yyjson_obj_get(body, names[i]);
+    for (size_t i = 0; i < LL_COUNT(known); i++) {
+        yyjson_val *v = yyjson_obj_get(body, known[i].name);
         if (!yyjson_is_obj(body) || (v != NULL && !yyjson_is_null(v) && !yyjson_is_str(v))) {
             reply_error(c, 422, "invalid JSON");
             return false;
         }
         *fields[i] = json_str(v);
-        if (fields[i]->n == 0) {
-            problem_add(&problem, call_arena(c), "%s is required", names[i]);
+        if (fields[i]->n == 0 && known[i].is_required) {
+            problem_add(&problem, call_arena(c), "%s is required", known[i].name);
         }
     }
     if (problem.status != 0) {
         reply_problem(c, &problem);
         return false;
     }
-    return true;
+    return check_tenant(c, r);
 }
 
 static bool was_matched(const struct event_record *e, struct str dest_id)
@@ -77,12 +93,12 @@ static int find_event(struct call *c, const struct retry *r, struct arena *a,
         .limit = 1,
     };
     struct store_page page;
-    int rc = store_find_event(s, c->token_tenant, r->event_id, a, out);
+    int rc = store_find_event(s, r->tenant_id, r->event_id, a, out);
 
     if (rc != 0 || was_matched(out, r->dest_id)) {
         return rc;
     }
-    if (!c->is_admin) {
+    if (r->tenant_id.p != NULL) {
         return ERR_NOT_FOUND;
     }
     rc = store_query(s, &q, a, &page);

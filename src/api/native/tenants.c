@@ -4,17 +4,28 @@
 
 #include "api/cursor.h"
 
-#define TOKEN_MAX ((size_t)8192)
+#define TOKEN_MAX    ((size_t)8192)
+/* The union of one tenant's topics while it is made: more than ever can be stored. */
+#define TOPICS_ARENA ((size_t)40 << 20)
+/* A tenant in JSON without what was chosen for it. */
+#define TENANT_SIZE  ((size_t)256)
+/* Of one page. Less than LIST_MAX_BYTES, because topics are not only copied but sorted. */
+#define PAGE_SIZE    ((size_t)2 << 20)
 
 static int tenant_show(struct call *c, struct jw *w, const struct tenant *t)
 {
     const struct registry *r = c->api->sv.registry;
+    struct arena a;
     struct str *topics;
     size_t n_topics;
-    const int rc = registry_tenant_topics(r, t->id, call_arena(c), &topics, &n_topics);
+    int rc;
+
+    arena_init(&a, TOPICS_ARENA);
+    rc = registry_tenant_topics(r, t->id, &a, &topics, &n_topics);
     if (rc == 0) {
         tenant_write(w, t, registry_tenant_n_destinations(r, t->id), topics, n_topics);
     }
+    arena_fini(&a);
     return rc;
 }
 
@@ -61,6 +72,7 @@ void tenants_put(struct call *c)
         return;
     }
     if (rc == 0) {
+        audit_change(c, "tenant.put", STR_NULL, created ? "created" : "updated");
         reply_begin(c, &w);
         rc = tenant_show(c, &w, &t);
     }
@@ -94,6 +106,7 @@ void tenants_delete(struct call *c)
 {
     const int rc = registry_del_tenant(c->api->sv.registry, c->params[0]);
     if (rc == 0) {
+        audit(c, "tenant.delete", STR_NULL);
         reply_success_durable(c, 200);
     } else if (rc == ERR_NOT_FOUND) {
         reply_error(c, 404, "tenant not found");
@@ -164,6 +177,22 @@ static int load_page(struct call *c, const struct query *q, struct tenants_page 
     }
     return registry_list_tenants(c->api->sv.registry, &want, call_arena(c), &p->rows, &p->n,
                                  &p->more, &p->total);
+}
+
+/* Ends the page before the tenant that would make it too large; a tenant alone always fits. */
+static void limit_size(struct call *c, struct tenants_page *p)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < p->n; i++) {
+        const struct tenant *t = p->rows[i];
+        bytes += TENANT_SIZE + text_json_size(t->id) + map_json_size(&t->metadata) +
+                 registry_tenant_topics_cost(c->api->sv.registry, t->id);
+        if (i != 0 && bytes > PAGE_SIZE) {
+            p->n = i;
+            p->more = true;
+            return;
+        }
+    }
 }
 
 static struct str row_cursor(struct call *c, const struct tenants_page *p, size_t shown)
@@ -241,6 +270,7 @@ void tenants_list(struct call *c)
             p.lp.has_cursor = false;
             p.lp.backward = false;
         }
+        limit_size(c, &p);
         rc = show_page(c, &p);
     }
     if (rc == 0) {

@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The cursor codec: a vector, round trips, and everything that must be refused. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "fixture.h"
 
 #include "api/cursor.h"
 #include "longline/check.h"
@@ -13,20 +8,6 @@
 #define EVT             STR("evt")
 #define VECTOR          "1f3NIeN6a1j8EG15av9COX3d9FE8TaDNUkLRv"
 #define VECTOR_POSITION "1767225600000::evt_1"
-
-static int setup(void **state)
-{
-    static struct arena a;
-    arena_init(&a, 1 << 20);
-    *state = &a;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    arena_fini(*state);
-    return 0;
-}
 
 static void assert_str(struct str got, struct str want)
 {
@@ -152,12 +133,12 @@ static void test_positions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_vector, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_round_trip_of_every_length, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_other_resource, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_other_version, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_positions, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_vector, fx_setup, fx_teardown),
+        cmocka_unit_test_setup_teardown(test_round_trip_of_every_length, fx_setup, fx_teardown),
+        cmocka_unit_test_setup_teardown(test_refused, fx_setup, fx_teardown),
+        cmocka_unit_test_setup_teardown(test_other_resource, fx_setup, fx_teardown),
+        cmocka_unit_test_setup_teardown(test_other_version, fx_setup, fx_teardown),
+        cmocka_unit_test_setup_teardown(test_positions, fx_setup, fx_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

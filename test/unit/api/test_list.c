@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The parameters that lists share: order, limit, dates, cursors, and their refusals. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
+#include "fixture.h"
 
-#include <cmocka.h>
+#include <stdio.h>
 
 #include "api/cursor.h"
 #include "api/list.h"
@@ -15,20 +11,6 @@
 #define EVT    STR("evt")
 #define TNT    STR("tnt")
 #define DAY_MS INT64_C(1767225600000) /* 2026-01-01 */
-
-static int setup(void **state)
-{
-    static struct arena a;
-    arena_init(&a, 1 << 20);
-    *state = &a;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    arena_fini(*state);
-    return 0;
-}
 
 static int parse(struct arena *a, struct str resource, const char *query, struct list_params *out,
                  struct list_problem *problem)
@@ -186,11 +168,11 @@ static void test_cursors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_defaults, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_order, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_dates, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_cursors, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_defaults, fx_setup, fx_teardown),
+        cmocka_unit_test_setup_teardown(test_limits, fx_setup, fx_teardown),
+        cmocka_unit_test_setup_teardown(test_order, fx_setup, fx_teardown),
+        cmocka_unit_test_setup_teardown(test_dates, fx_setup, fx_teardown),
+        cmocka_unit_test_setup_teardown(test_cursors, fx_setup, fx_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

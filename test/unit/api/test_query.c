@@ -1,29 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Query parameters and the three spellings of lists. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
+#include "fixture.h"
 
-#include <cmocka.h>
+#include <stdio.h>
 
 #include "api/query.h"
 #include "longline/check.h"
-
-static int setup(void **state)
-{
-    static struct arena a;
-    arena_init(&a, 1 << 20);
-    *state = &a;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    arena_fini(*state);
-    return 0;
-}
 
 /* The values of list f, joined by '|'. */
 static void check_list(struct arena *a, const char *query, const char *want)
@@ -128,10 +110,10 @@ static void test_small_arena(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_lists, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_get, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_small_arena, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_lists, fx_setup, fx_teardown),
+        cmocka_unit_test_setup_teardown(test_get, fx_setup, fx_teardown),
+        cmocka_unit_test_setup_teardown(test_refused, fx_setup, fx_teardown),
+        cmocka_unit_test_setup_teardown(test_small_arena, fx_setup, fx_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -282,6 +282,81 @@ static void test_too_big(void **state)
 
 #define WITH_RX(test) cmocka_unit_test_setup_teardown(test, rx_setup, rx_teardown)
 
+/* Some bytes of one destination, as filter text. */
+static struct str padding(struct arena *a, size_t n)
+{
+    char *p = arena_alloc(a, n);
+    assert_non_null(p);
+    memset(p, 'x', n);
+    memcpy(p, "{\"a\":\"", 6);
+    memcpy(p + n - 2, "\"}", 2);
+    return str_of(p, n);
+}
+
+/* Fills the tenant with destinations of `size`; returns how many it took, the last was refused. */
+static size_t fill(struct rx *r, size_t size)
+{
+    struct arena *a = &r->fx->arena;
+    const struct str filter = padding(a, size);
+    size_t n = 0;
+    r->n_changed = 0; /* it has only so much room */
+    for (;;) {
+        char id[16];
+        (void)snprintf(id, sizeof(id), "d%zu", n);
+        struct destination *d = rx_draft("acme", id, "*", "");
+        d->filter = filter;
+        const int rc = registry_add_dest(r->registry, d, a);
+        if (rc != 0) {
+            assert_int_equal(rc, ERR_RANGE);
+            return n;
+        }
+        n++;
+    }
+}
+
+/* All of a tenant's destinations together are bounded, and the sum follows every change. */
+static void test_weight(void **state)
+{
+    struct rx *r = *state;
+    struct arena *a = &r->fx->arena;
+    const size_t size = 203000; /* so that little room is left */
+    registry_set_limit(r->registry, 4096);
+    rx_tenant(r, "acme", 1000);
+    rx_tenant(r, "other", 1000);
+    const size_t n = fill(r, size);
+    assert_in_range(n, 30, REGISTRY_MAX_TENANT_WEIGHT / size);
+    (void)rx_dest(r, "other", "d", "*", "");
+    rx_reopen(r); /* counted again on loading */
+    registry_set_limit(r->registry, 4096);
+    struct destination *more = rx_draft("acme", "more", "*", "");
+    more->filter = padding(a, size);
+    assert_int_equal(registry_add_dest(r->registry, more, a), ERR_RANGE);
+    /* What does not grow may be written at any weight; what shrinks makes room. */
+    struct destination d = *dest(r, "acme", "d0");
+    d.disabled_ms = 1700000000000;
+    assert_int_equal(registry_put_dest(r->registry, &d), 0);
+    d = *dest(r, "acme", "d0");
+    d.disabled_ms = 0;
+    assert_int_equal(registry_put_dest(r->registry, &d), 0);
+    d = *dest(r, "acme", "d0");
+    d.filter = padding(a, size + size / 5);
+    assert_int_equal(registry_put_dest(r->registry, &d), ERR_RANGE);
+    d = *dest(r, "acme", "d0");
+    assert_int_equal(d.filter.n, size);
+    d.filter = STR("");
+    assert_int_equal(registry_put_dest(r->registry, &d), 0);
+    more = rx_draft("acme", "more", "*", "");
+    more->filter = padding(a, size);
+    assert_int_equal(registry_add_dest(r->registry, more, a), 0);
+    assert_int_equal(registry_del_dest(r->registry, STR("acme"), STR("more")), 0);
+    assert_int_equal(registry_del_dest(r->registry, STR("acme"), STR("d1")), 0);
+    r->n_changed = 0;
+    assert_int_equal(registry_del_tenant(r->registry, STR("acme")), 0);
+    assert_int_equal(registry_tenant_topics_cost(r->registry, STR("acme")), 0);
+    rx_tenant(r, "acme", 1000);
+    assert_int_equal(fill(r, size), n);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -297,6 +372,7 @@ int main(void)
         WITH_RX(test_damaged_objects),
         WITH_RX(test_full_store),
         WITH_RX(test_too_big),
+        WITH_RX(test_weight),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
