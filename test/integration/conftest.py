@@ -7,6 +7,7 @@ keep out of each other's way by using a tenant and a path of their own.
 import itertools
 import os
 import pathlib
+import resource
 import sys
 
 import pytest
@@ -24,6 +25,11 @@ numbers = itertools.count(1)
 def pytest_configure(config):
     if not os.access(binary(), os.X_OK):
         pytest.exit(f"there is no gateway at {binary()}; build it, or set LONGLINE_BIN", 2)
+    # Clients and receivers live here, some of them by the hundreds.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= soft < 10000:
+        most = 10000 if hard == resource.RLIM_INFINITY else min(10000, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def pytest_collection_modifyitems(items):

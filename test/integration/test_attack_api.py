@@ -243,11 +243,10 @@ def test_filters_that_would_never_be_evaluated_are_refused(api, tenant, hook):
 
 
 def test_costly_filters_hold_nobody_up(gw, api, tenant, hook):
-    for _ in range(10):
+    """Were each of 26 billion comparisons made, the client would have given up long before."""
+    for _ in range(20):
         api.destination(tenant, hook.url, filter={"data": {"x": [7] * 4000}})
-    begin = time.monotonic()
-    api.publish(tenant, {"x": [1] * 200000})
-    assert time.monotonic() - begin < 5  # 8 billion comparisons if each were made
+    api.publish(tenant, {"x": [1] * 330000})
 
 
 # ---- names that lead inside ----

@@ -3,7 +3,6 @@
 
 import socket
 import threading
-import time
 
 import pytest
 
@@ -15,28 +14,43 @@ from support.wait import stays_true, wait_until
 LIMITS = {
     **FAST_RETRIES,
     "delivery.retry_limit": "0",
+    "client.max_response_head": "8KiB",
+    "client.max_response_body": "16KiB",
+    "client.keep_response_body": "1KiB",
+}
+# Longer than any test waits: what ends in time was not ended by these.
+PATIENT = {
+    "client.total_timeout": "5m",
+    "client.first_byte_timeout": "5m",
+    "client.connect_timeout": "5m",
+    "client.write_timeout": "5m",
+}
+# Only for what must run into them: a machine may be slow enough for others to do so, too.
+HASTY = {
     "client.total_timeout": "3s",
     "client.first_byte_timeout": "800ms",
     "client.connect_timeout": "800ms",
     "client.write_timeout": "800ms",
-    "client.max_response_head": "8KiB",
-    "client.max_response_body": "16KiB",
-    "client.keep_response_body": "1KiB",
 }
 
 
 @pytest.fixture(scope="module")
 def gw(make_gateway):
-    return make_gateway(LIMITS).start()
+    return make_gateway({**LIMITS, **PATIENT}).start()
+
+
+@pytest.fixture(scope="module")
+def hasty(make_gateway):
+    g = make_gateway({**LIMITS, **HASTY, "api.max_destinations_per_tenant": "1000"}).start()
+    g.api.tenant("t")
+    return g
 
 
 def attempt(api, tenant, url, data=None):
     d = api.destination(tenant, url)
-    start = time.monotonic()
     e = api.publish(tenant, data, destination_id=d["id"])
-    a = wait_until(lambda: api.attempts(event_id=e["id"], include="response_data"), "a record")[0]
-    assert time.monotonic() - start < 10
-    return a
+    found = wait_until(lambda: api.attempts(event_id=e["id"], include="response_data"), "a record")
+    return found[0]
 
 
 def is_well(api, tenant, receiver):
@@ -54,8 +68,6 @@ FAILURES = {
         Raw(b"HTTP/1.1 200 OK\r\nContent-"),
         ["connection_reset", "protocol_error"],
     ),
-    "hangs": (Hang(), ["timeout"]),
-    "dribbles its head": (Dribble(OK, 0.25), ["timeout"]),
     "garbage": (Raw(b"\x00\x01\x02 this is no HTTP at all\r\n\r\n"), ["protocol_error"]),
     "another protocol": (Raw(b"220 smtp.example ESMTP\r\n"), ["protocol_error"]),
     "http 0.9": (Raw(b"<html>hello</html>"), ["protocol_error"]),
@@ -70,7 +82,7 @@ FAILURES = {
     "a million headers": (Endless(b"HTTP/1.1 200 OK\r\n", b"A: b\r\n" * 100), ["protocol_error"]),
     "interim answers without end": (
         Endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 100),
-        ["protocol_error", "timeout"],
+        ["protocol_error"],
     ),
     "switches protocols": (
         Raw(b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"),
@@ -102,14 +114,29 @@ def test_failures(api, tenant, receiver, name):
     is_well(api, tenant, receiver)
 
 
+TOO_SLOW = {
+    "hangs": Hang(),
+    "dribbles its head": Dribble(OK, 0.25),
+    "dribbles its body": Dribble(
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n" + b"x" * 100, 0.08
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TOO_SLOW)
+def test_slowness_has_an_end(hasty, name):
+    with Receiver() as rx:
+        hook = rx.hook().script(TOO_SLOW[name])
+        a = attempt(hasty.api, "t", hook.url)
+        assert (a["status"], a["code"]) == ("failed", "timeout"), a
+        assert len(hook.requests) <= 1  # it may have been too slow to read it
+
+
 AFTER_THE_HEAD = {
     "closes in the body": Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc"),
     "resets in the body": Reset(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc"),
     "bad chunk": Raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n"),
     "closes in a chunk": Raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab"),
-    "dribbles its body": Dribble(
-        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n" + b"x" * 100, 0.08
-    ),
 }
 
 
@@ -119,7 +146,7 @@ def test_a_broken_body_is_no_success_in_disguise(api, tenant, receiver, name):
     hook = receiver.hook().script(AFTER_THE_HEAD[name])
     a = attempt(api, tenant, hook.url)
     assert a["status"] == "failed", a
-    assert a["code"] in ("connection_reset", "protocol_error", "timeout"), a
+    assert a["code"] in ("connection_reset", "protocol_error"), a
     is_well(api, tenant, receiver)
 
 
@@ -164,7 +191,7 @@ def test_endless_body(gw, api, tenant, receiver):
     a = attempt(api, tenant, receiver.hook().script(action).url)
     assert a["code"] == "200", a
     assert len(a["response_data"]["body"]) <= 1024
-    assert action.sent < 50_000_000
+    wait_until(lambda: action.was_cut, "it is cut off")
     assert gw.rss_kib() - before < 40_000
 
 
@@ -212,7 +239,10 @@ def test_an_answer_before_the_body_was_read(api, tenant, receiver):
         c.recv(1000)
         c.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         c.shutdown(socket.SHUT_WR)
-        while c.recv(65536):
+        try:
+            while c.recv(65536):
+                pass
+        except ConnectionResetError:
             pass
         c.close()
 
@@ -223,13 +253,13 @@ def test_an_answer_before_the_body_was_read(api, tenant, receiver):
     s.close()
 
 
-def test_an_endpoint_that_does_not_read(api, tenant):
+def test_an_endpoint_that_does_not_read(hasty):
     """Accepts, and takes not a byte."""
     s = socket.socket()
     s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     s.bind(("127.0.0.1", 0))
     s.listen(8)
-    a = attempt(api, tenant, f"http://127.0.0.1:{s.getsockname()[1]}/", {"x": "y" * 900_000})
+    a = attempt(hasty.api, "t", f"http://127.0.0.1:{s.getsockname()[1]}/", {"x": "y" * 900_000})
     assert (a["status"], a["code"]) == ("failed", "timeout"), a
     s.close()
 
@@ -272,10 +302,10 @@ def test_connections_are_reused(api, tenant, size):
     with Receiver() as rx:
         hook = rx.hook().script(Reply(200, b"x" * size))
         api.destination(tenant, hook.url)
-        for n in range(1, 31):
-            api.publish(tenant)
-            hook.wait_for(n)
-        assert rx.accepted == 1
+        for _ in range(30):
+            e = api.publish(tenant)
+            wait_until(lambda: api.attempts(event_id=e["id"]), "the answer has been taken")
+        assert len(hook.requests) == 30 and rx.accepted == 1
 
 
 def test_close_is_honoured(api, tenant):
@@ -288,28 +318,42 @@ def test_close_is_honoured(api, tenant):
         assert rx.accepted == 5
 
 
-def test_the_breaker(make_gateway, receiver):
-    """Unanswered attempts in a row pause the destination; the work waits and uses up no attempt."""
+BREAKER = {
+    **LIMITS,
+    **PATIENT,
+    "delivery.breaker_failures": "3",
+    "delivery.retry_limit": "10",
+    "delivery.retry_interval": "50ms",
+    "delivery.retry_max_delay": "50ms",
+    "delivery.initial_inflight": "1",
+}
+
+
+def test_the_breaker_opens(make_gateway):
+    """Unanswered attempts in a row pause the destination; the work waits."""
     g = make_gateway(
-        {
-            **LIMITS,
-            "delivery.breaker_failures": "3",
-            "delivery.breaker_open": "700ms",
-            "delivery.breaker_max": "700ms",
-            "delivery.retry_limit": "10",
-            "delivery.retry_interval": "50ms",
-            "delivery.retry_max_delay": "50ms",
-            "delivery.initial_inflight": "1",
-        }
+        {**BREAKER, "delivery.breaker_open": "1h", "delivery.breaker_max": "1h"}
     ).start()
     g.api.tenant("t")
-    hook = receiver.hook().script(Reset())
+    with Receiver() as rx:
+        hook = rx.hook().script(Reset())
+        g.api.destination("t", hook.url)
+        e = g.api.publish("t")
+        wait_until(lambda: g.metric("longline_paused_destinations") == 1, "the pause")
+        stays_true(lambda: len(hook.requests) == 3, 0.4, "paused")
+        wait_until(lambda: len(g.api.attempts(event_id=e["id"])) == 3, "three records")
+        assert g.metric("longline_pending") == 1
+
+
+def test_the_breaker_closes(make_gateway, receiver):
+    """After the pause the work goes on where it was: the pause has used up no attempt."""
+    g = make_gateway(
+        {**BREAKER, "delivery.breaker_open": "700ms", "delivery.breaker_max": "700ms"}
+    ).start()
+    g.api.tenant("t")
+    hook = receiver.hook().script(Reset(), Reset(), Reset(), Reply(200))
     g.api.destination("t", hook.url)
     e = g.api.publish("t")
-    hook.wait_for(3)
-    wait_until(lambda: g.metric("longline_paused_destinations") == 1)
-    stays_true(lambda: len(hook.requests) == 3, 0.4, "paused")
-    hook.script(Reply(200))
     got = hook.wait_for(4)
     assert got[3].time - got[2].time >= 0.65
     rows = wait_until(

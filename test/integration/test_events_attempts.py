@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""GET /events and /attempts: reference 2.3, 2.4 and 2.7."""
+"""GET /events and /attempts: shapes, filters, includes, pages."""
 
 import datetime
 import threading
@@ -227,7 +227,7 @@ def test_time_filters(world):
     for i in range(5):
         api.publish("times", id=f"time-{i}", time=f"2026-01-0{i + 1}T00:00:00Z")
 
-    # Events are filtered by when they were taken in, or by their own time? The reference lists by
+    # Events are filtered by when they were taken in, or by their own time? Outpost lists by
     # `time`, the event's own.
     def ids(**query):
         return sorted(event_ids(world, tenant_id="times", **query))

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The filter language through the API: reference 3.6. The cases are those of the unit tests; here they
+The filter language through the API. The cases are those of the unit tests; here they
 show that the filter which was stored, and the event that was published, are the ones compared.
 """
 

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One bad endpoint must not be felt at the others (invariant I5)."""
-
-import time
+"""
+One bad endpoint must not be felt at the others (invariant I5). How fast the others are is measured
+by the bench; here the bad one is not let go before they are done, however long that takes.
+"""
 
 import pytest
 
 from support.gateway import FAST_RETRIES
 from support.ports import DeadPort
-from support.receiver import Hang, Receiver, Reply
-from support.wait import PATIENCE, wait_until
+from support.receiver import Hang, Held, Receiver, Reply
+from support.wait import stays_true, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -18,55 +19,38 @@ def gw(make_gateway):
             **FAST_RETRIES,
             "delivery.retry_limit": "10",
             "delivery.breaker_failures": "5",
-            "client.total_timeout": "10s",
-            "client.first_byte_timeout": "10s",
+            "client.total_timeout": "10m",
+            "client.first_byte_timeout": "10m",
         }
     ).start()
 
 
-def latencies(api, tenants, hooks, rounds):
-    """Publishes to each tenant in turn; seconds from the publish to the arrival, sorted."""
-    sent = {}
-    for n in range(rounds):
-        for t in tenants:
-            event_id = f"{t}-{n}-{time.monotonic_ns()}"
-            sent[event_id] = time.monotonic()
-            api.publish(t, {"n": n}, id=event_id)
-    found = {}
-
-    def all_arrived():
-        for h in hooks:
-            for r in h.requests:
-                found.setdefault(r.header("x-outpost-event-id"), r.time)
-        return sent.keys() <= found.keys()
-
-    wait_until(all_arrived, "all deliveries", deadline=30)
-    return sorted(found[e] - sent[e] for e in sent)
-
-
-def p99(values):
-    return values[int(len(values) * 0.99) - 1]
+def n_arrived(hooks):
+    return sum(len(h.requests) for h in hooks)
 
 
 def test_one_dead_and_one_hanging_endpoint(api, fresh):
+    rounds = 5
     with Receiver() as rx, Receiver() as bad:
         tenants, hooks = [], []
-        for _ in range(40):
+        dead = DeadPort()
+        hanging = bad.hook().script(Hang())
+        for n in range(40):
             t = fresh("iso")
             api.tenant(t)
             tenants.append(t)
             hooks.append(rx.hook())
             api.destination(t, hooks[-1].url)
-        alone = p99(latencies(api, tenants, hooks, 10))
-
-        dead = DeadPort()
-        hanging = bad.hook().script(Hang())
-        for t in tenants[:20]:  # beside good destinations of the same tenants
-            api.destination(t, dead.url)
-            api.destination(t, hanging.url)
-        together = p99(latencies(api, tenants, hooks, 10))
-        print(f"p99 alone {alone * 1000:.1f} ms, beside bad ones {together * 1000:.1f} ms")
-        assert together < max(2 * alone, 0.5 * PATIENCE)
+            if n % 2 == 0:  # beside the good destination of the same tenant
+                api.destination(t, dead.url)
+                api.destination(t, hanging.url)
+        for n in range(rounds):
+            for t in tenants:
+                api.publish(t, {"n": n})
+        wait_until(lambda: n_arrived(hooks) == 40 * rounds, "all good deliveries", deadline=60)
+        hanging.wait_for(20)  # and none of these has ended meanwhile
+        for t in tenants:
+            api.delete(f"/tenants/{t}").must(200)
         dead.close()
 
 
@@ -76,16 +60,21 @@ def test_a_backlog_of_one_tenant(api, fresh):
         one, two = fresh("busy"), fresh("calm")
         api.tenant(one)
         api.tenant(two)
-        stuck = slow.hook().script(Reply(200, delay=1.0))
+        held = Held(Reply(200))
+        stuck = slow.hook().script(held)
         api.destination(one, stuck.url)
         hook = rx.hook()
         api.destination(two, hook.url)
         for i in range(400):
             api.publish(one, {"i": i})
-        values = latencies(api, [two], [hook], 30)
-        assert p99(values) < 0.5 * PATIENCE
-        with slow.lock:
-            assert len(slow.connections) <= 64
+        for i in range(30):
+            api.publish(two, {"i": i})
+        hook.wait_for(30)
+        assert held.n_done == 0
+        assert len(stuck.requests) <= 64
+        assert slow.accepted <= 64
+        held.let_go()
+        stuck.wait_for(400, deadline=60)
 
 
 def test_one_host_has_a_ceiling(make_gateway):
@@ -93,29 +82,36 @@ def test_one_host_has_a_ceiling(make_gateway):
         {**FAST_RETRIES, "delivery.max_inflight_per_host": "4", "delivery.initial_inflight": "10"}
     ).start()
     with Receiver() as rx:
-        hooks = [rx.hook().script(Reply(200, delay=0.1)) for _ in range(8)]
+        held = Held(Reply(200))
+        hooks = [rx.hook().script(held) for _ in range(8)]
         for i, h in enumerate(hooks):
             g.api.tenant(f"t{i}")
             g.api.destination(f"t{i}", h.url)
         for _ in range(5):
             for i in range(8):
                 g.api.publish(f"t{i}")
+        wait_until(lambda: n_arrived(hooks) >= 4, "as many as may be under way")
+        stays_true(lambda: n_arrived(hooks) == 4, 0.3, "no more than that")
+        held.let_go()
         for h in hooks:
             h.wait_for(5)
         assert rx.accepted <= 5
 
 
 def test_fresh_events_pass_waiting_retries(api, fresh):
-    """An endpoint that fails one kind of event still gets the others at once."""
+    """A hundred retries are due, and their endpoint takes its time; a new event goes ahead."""
     with Receiver() as rx:
         t = fresh("mix")
         api.tenant(t)
-        good, bad = rx.hook(), rx.hook().script(Reply(500))
+        held = Held(Reply(200))
+        good, bad = rx.hook(), rx.hook().script(*[Reply(500)] * 100, held)
         api.destination(t, good.url, topics=["good"])
         api.destination(t, bad.url, topics=["bad"])
         for _ in range(100):
             api.publish(t, topic="bad")
-        start = time.monotonic()
+        bad.wait_for(101)
         api.publish(t, topic="good")
-        assert good.wait_for(1)[0].time - start < 1.0 * PATIENCE
-        api.delete(f"/tenants/{t}").must(200)
+        good.wait_for(1)
+        assert held.n_done == 0
+        held.let_go()
+        bad.wait_for(200, deadline=60)

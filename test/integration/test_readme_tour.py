@@ -5,27 +5,16 @@ import os
 import pathlib
 import re
 import signal
-import socket
 import subprocess
 
 import pytest
 from support.gateway import environment
+from support.ports import DeadPort
 from support.wait import PATIENCE
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"^```sh tour\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 DEADLINE = 300 * PATIENCE
-
-
-def free_ports(n):
-    """Ports that were free a moment ago; the tour's programs bind them soon."""
-    socks = [socket.socket() for _ in range(n)]
-    for s in socks:
-        s.bind(("127.0.0.1", 0))
-    ports = [str(s.getsockname()[1]) for s in socks]
-    for s in socks:
-        s.close()
-    return ports
 
 
 def run_tour(script, extra):
@@ -49,11 +38,14 @@ def run_tour(script, extra):
 def test_tour_as_written(tmp_path):
     blocks = BLOCK.findall((ROOT / "README.md").read_text())
     assert len(blocks) > 5
-    port, hook, tls = free_ports(3)
+    lent = [DeadPort(lendable=True) for _ in range(3)]
+    port, hook, tls = (str(p.port) for p in lent)
 
     code, out = run_tour("".join(blocks), {
         "PORT": port, "HOOK_PORT": hook, "TLS_PORT": tls, "TOUR": str(tmp_path),
         "NO_PROXY": "127.0.0.1,localhost"})
+    for p in lent:
+        p.close()
 
     log = tmp_path / "log"
     assert code == 0, out + (log.read_text() if log.exists() else "")

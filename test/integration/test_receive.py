@@ -12,7 +12,7 @@ import pytest
 
 from support.gateway import FAST_RETRIES, binary, environment, run_command
 from support.signing import v0, v1
-from support.wait import PATIENCE, wait_until
+from support.wait import DEADLINE, wait_until
 
 SECRET = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 
@@ -34,7 +34,7 @@ class Receive:
     def __exit__(self, *exc):
         if self.proc.poll() is None:
             self.proc.terminate()
-        self.proc.wait(15)
+        self.proc.wait(DEADLINE)
         self.proc.stdout.close()
         self.proc.stderr.close()
 
@@ -42,13 +42,13 @@ class Receive:
         return json.loads(self.proc.stdout.readline())
 
     def end(self):
-        return self.proc.wait(15 * PATIENCE)
+        return self.proc.wait(DEADLINE)
 
 
 def send(url, body=b'{"a":1}', headers=None, context=None):
     rq = urllib.request.Request(url + "/x?y=1", data=body, headers=headers or {}, method="POST")
     try:
-        with urllib.request.urlopen(rq, timeout=10, context=context) as r:
+        with urllib.request.urlopen(rq, timeout=DEADLINE, context=context) as r:
             return r.status
     except urllib.error.HTTPError as e:
         e.close()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tenants: reference 1.1 and 2.5."""
+"""Tenants: create, read, list, delete, tokens."""
 
 import re
 import time

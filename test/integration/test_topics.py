@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Topics: reference 1.3 and 3.2."""
+"""Topics: the list, patterns, events without one."""
 
 import pytest
 

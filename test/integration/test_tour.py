@@ -6,7 +6,7 @@ import subprocess
 
 from support.gateway import binary, environment
 from support.signing import check_v0
-from support.wait import wait_until
+from support.wait import DEADLINE, wait_until
 
 
 def test_tour(gw, api, receiver):
@@ -62,7 +62,7 @@ def test_tour_with_our_own_receiver(gw, api):
         got = json.loads(receive.stdout.readline())
         assert got["signature"] == "valid"
         assert json.loads(got["body"]) == {"hello": "world"}
-        assert receive.wait(15) == 0
+        assert receive.wait(DEADLINE) == 0
     finally:
         receive.kill()
         receive.wait()

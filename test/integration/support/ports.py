@@ -5,11 +5,16 @@ import socket
 
 
 class DeadPort:
-    """A port that is bound but not listened on: it refuses, and no one else gets it."""
+    """
+    A port that is bound but not listened on: it refuses, and no one else gets it. One that is
+    lendable goes to nobody by chance either, but a server that asks for it by number can listen.
+    """
 
-    def __init__(self):
+    def __init__(self, port=0, lendable=False):
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self.sock.bind(("127.0.0.1", 0))
+        if lendable:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.sock.bind(("127.0.0.1", port))
         self.port = self.sock.getsockname()[1]
 
     @property

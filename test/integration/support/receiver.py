@@ -65,6 +65,28 @@ class Reply:
         return not self.close
 
 
+class Held:
+    """Keeps the request until it is let go, and then does what the other action does."""
+
+    def __init__(self, then=None):
+        self.then = then or Reply()
+        self.status = getattr(self.then, "status", 0)
+        self.may_go = threading.Event()
+        self.n_done = 0
+
+    def let_go(self):
+        self.may_go.set()
+
+    def run(self, c):
+        while not self.may_go.wait(0.2):
+            if c.receiver.ended.is_set():
+                return False
+        keep = self.then.run(c)
+        with c.receiver.lock:
+            self.n_done += 1
+        return keep
+
+
 class Raw:
     """Bytes as they are, and the end of the connection unless keep is set."""
 
@@ -121,19 +143,24 @@ class Dribble:
 
 
 class Endless:
-    """A head, and then a body without end. Notes how much the peer took."""
+    """
+    A head, and then a body without end: only the peer ends it, which is noted. How much was sent by
+    then says little, for most of it may be in the buffers of the system.
+    """
 
-    def __init__(self, head=b"HTTP/1.1 200 X\r\n\r\n", block=b"x" * 65536, limit=1 << 28):
+    def __init__(self, head=b"HTTP/1.1 200 X\r\n\r\n", block=b"x" * 65536):
         self.head = head
         self.block = block
-        self.limit = limit
-        self.sent = 0
+        self.was_cut = False
 
     def run(self, c):
-        c.sock.sendall(self.head)
-        while self.sent < self.limit and not c.receiver.ended.is_set():
-            c.sock.sendall(self.block)
-            self.sent += len(self.block)
+        try:
+            c.sock.sendall(self.head)
+            while not c.receiver.ended.is_set():
+                c.sock.sendall(self.block)
+        except OSError:
+            self.was_cut = True
+            raise
         return False
 
 
