@@ -52,11 +52,16 @@ struct egress_policy {
     unsigned version;
 };
 
+#define EGRESS_REASON_PORT "port"
+
 /* 0 or ERR_BLOCKED; reason (may be NULL) gets a static word: "loopback", "private", "metadata" … */
 int egress_check(const struct egress_policy *p, const union addr *a, const char **reason);
 /* Check of a host name or IP literal at registration time, for a helpful early error: refuses
  * odd IPv4 spellings ("0x7f.1", "2130706433"), localhost, *.localhost, *.local, *.internal unless
  * loopback/private is allowed, and literals that egress_check refuses. */
 int egress_check_host(const struct egress_policy *p, struct str host, const char **reason);
+/* The same with the port, which may belong to another protocol: EGRESS_REASON_PORT. */
+int egress_check_target(const struct egress_policy *p, struct str host, uint16_t port,
+                        const char **reason);
 
 #endif

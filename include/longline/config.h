@@ -20,7 +20,7 @@
 enum cfg_kind {
     CFG_BOOL,     /* bool: true/false, yes/no, on/off, 1/0 */
     CFG_INT,      /* int64_t, plain number */
-    CFG_SIZE,     /* int64_t bytes; B KiB MiB GiB TiB (KB MB … mean the same powers of 1024) */
+    CFG_SIZE,     /* int64_t bytes; B KiB MiB GiB TiB */
     CFG_DURATION, /* int64_t milliseconds; ms s m h d; a bare number is an error unless 0 */
     CFG_STRING,   /* char * owned by the config, never NULL */
     CFG_ENUM,     /* int: index into the `choices` list */
@@ -35,7 +35,9 @@ struct cfg_list {
 
 enum cfg_flag {
     CFG_RELOAD = 1, /* SIGHUP may change it */
-    CFG_SECRET = 2  /* never printed */
+    CFG_SECRET = 2, /* never printed */
+    CFG_NONE = 4    /* CFG_STRING: "none", or only white space where it can be given, is a value of
+                     * its own, kept as " ": not the same as empty */
 };
 
 struct cfg_key {
@@ -74,7 +76,8 @@ struct cfg_schema {
 struct cfg_source {
     const char *file;        /* NULL: no file */
     char *const *env;        /* NULL-terminated NAME=value list, or NULL; unknown LONGLINE_* names
-                               * are errors, so leave out those that are no config keys */
+                              * are errors, but for those that Kubernetes and Docker make for a
+                              * service called longline */
     const char *const *sets; /* "section.key=value" */
     size_t n_sets;
 };

@@ -26,7 +26,7 @@ struct dest_env {
 
 struct webhook_cfg {     /* section [webhook] */
     int mode;            /* enum webhook_mode */
-    char *header_prefix; /* "" in the file: the mode's default, x-outpost- or webhook- */
+    char *header_prefix; /* "": the mode's default, x-outpost- or webhook-; " ": none */
     char *user_agent;
     bool success_below_400;    /* as Outpost does; default: 2xx only */
     int64_t secret_overlap_ms; /* how long the previous secret stays valid after a rotation */

@@ -20,6 +20,7 @@
 #include "longline/listener.h"
 #include "longline/loop.h"
 #include "longline/metrics.h"
+#include "longline/tls.h"
 
 struct http_server;
 
@@ -96,6 +97,9 @@ int http_server_open(struct http_server **out, struct loop *l, const struct http
                      const struct http_handler *h, struct err_detail *err) LL_MUST_USE;
 /* cfg is copied; limits and timeouts of new requests follow. */
 void http_server_reload(struct http_server *s, const struct http_server_cfg *cfg);
+/* Connections to come get the certificate of `fresh`, which is taken over; for a server that was
+ * opened with one. False when it is the same certificate. */
+bool http_server_renew_tls(struct http_server *s, struct tls_server *fresh);
 void http_server_addr(const struct http_server *s, union addr *out);
 struct http_server_metrics *http_server_get_metrics(struct http_server *s);
 

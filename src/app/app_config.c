@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The list of sections, the sections that belong to the process itself, and the checks that involve
- * several keys. */
+/* The list of sections, and the sections that belong to the process itself. */
 #include "app_config.h"
 
-#include "longline/auth.h"
 #include "longline/check.h"
 #include "longline/mem.h"
-#include "longline/vault.h"
 
 #define AUTH(ctype, f)    CFG_AT(ctype, struct auth_cfg, f)
 #define SECRETS(ctype, f) CFG_AT(ctype, struct secrets_cfg, f)
@@ -151,95 +148,10 @@ static struct cfg_section sections[] = {
     {.name = "process", .offset = offsetof(struct config, process), .help = "The process."},
 };
 
-static int check_egress(const struct config *c, struct err_detail *err)
-{
-    struct egress_policy policy;
-    const int rc = egress_policy_init(&policy, &c->egress, NULL, 0, err);
-    if (rc == 0) {
-        egress_policy_fini(&policy);
-    }
-    if (rc == 0 && c->egress.ca_only && c->egress.ca_file[0] == '\0') {
-        return err_set(err, ERR_INVALID, 0, "egress.ca_only needs egress.ca_file");
-    }
-    return rc;
-}
-
-/* Both end up in every request: a bad one would fail every delivery. */
-static int check_webhook(const struct config *c, struct err_detail *err)
-{
-    const struct str prefix = str_trim(str_c(c->webhook.header_prefix));
-    if (prefix.n != 0 && !http_is_token(prefix)) {
-        return err_set(err, ERR_INVALID, 0,
-                       "webhook.header_prefix holds characters that header names cannot have");
-    }
-    if (!http_is_field_value(str_c(c->webhook.user_agent))) {
-        return err_set(err, ERR_INVALID, 0, "webhook.user_agent holds control characters");
-    }
-    return 0;
-}
-
-static int check_auth_key(struct str admin, struct str jwt, const char *key, struct err_detail *err)
-{
-    struct auth *auth = NULL;
-    const int rc = auth_new(&auth, admin, jwt, err);
-    if (rc != 0) {
-        err_prefix(err, "%s", key);
-        return rc;
-    }
-    auth_free(auth);
-    return 0;
-}
-
-/* Keys that are given must be usable; the others are generated. */
-static int check_keys(const struct config *c, struct err_detail *err)
-{
-    const struct str stand_in = STR("0000000000000000");
-    const struct str admin = str_c(c->auth.admin_key);
-    const struct str jwt = str_c(c->auth.jwt_secret);
-    const struct str key = str_c(c->secrets.key);
-    int rc = admin.n != 0 ? check_auth_key(admin, stand_in, "auth.admin_key", err) : 0;
-    if (rc == 0 && jwt.n != 0) {
-        rc = check_auth_key(stand_in, jwt, "auth.jwt_secret", err);
-    }
-    struct vault *vault = NULL;
-    if (rc == 0 && key.n != 0) {
-        rc = vault_new(&vault, key, err);
-        if (rc != 0) {
-            err_prefix(err, "secrets.key");
-            return rc;
-        }
-        vault_free(vault);
-    }
-    return rc;
-}
-
-static int check(const void *cfg, struct err_detail *err)
-{
-    const struct config *c = cfg;
-    union addr listen;
-    if (addr_parse(&listen, str_c(c->server.listen)) != 0) {
-        return err_set(err, ERR_INVALID, 0,
-                       "server.listen = %s is not an address and port such as "
-                       "127.0.0.1:3333",
-                       c->server.listen);
-    }
-    if ((c->server.tls_cert[0] == '\0') != (c->server.tls_key[0] == '\0')) {
-        return err_set(err, ERR_INVALID, 0, "server.tls_cert and server.tls_key go together");
-    }
-    int rc = check_keys(c, err);
-    if (rc == 0) {
-        rc = deliver_cfg_check(&c->delivery, err);
-    }
-    if (rc == 0) {
-        rc = check_webhook(c, err);
-    }
-    return rc != 0 ? rc : check_egress(c, err);
-}
-
 const struct cfg_schema app_schema = {.sections = sections,
                                       .n_sections = LL_COUNT(sections),
                                       .size = sizeof(struct config),
-                                      .check = check};
+                                      .check = app_config_check};
 
 struct key_table {
     const char *section;
@@ -317,4 +229,35 @@ void egress_policy_fini(struct egress_policy *p)
     mem_free(p->deny);
     mem_free(p->own);
     *p = (struct egress_policy){0};
+}
+
+static int add_name_server(struct str text, struct buf *out, struct err_detail *err)
+{
+    union addr a;
+    char plain[ADDR_TEXT_MAX];
+    const bool has_port = addr_parse(&a, text) == 0 && addr_port(&a) != 0;
+    if (!has_port && addr_parse_ip(&a, text, 53) != 0) {
+        return err_set(err, ERR_INVALID, 0,
+                       "egress.dns_servers: \"%.*s\" is not an IP address, or ip:port",
+                       (int)(text.n < 60 ? text.n : 60), text.n != 0 ? text.p : "");
+    }
+    const size_t n = addr_format(plain, &a);
+    if (out->n != 0) {
+        (void)buf_add_c(out, ',');
+    }
+    if (buf_add(out, plain, n) != 0) {
+        return err_set(err, ERR_LIMIT, 0, "egress.dns_servers: too many");
+    }
+    return 0;
+}
+
+int egress_name_servers(const struct egress_cfg *cfg, struct buf *out, struct err_detail *err)
+{
+    struct str rest = str_c(cfg->dns_servers);
+    struct str item;
+    int rc = 0;
+    while (rc == 0 && cfg->dns_servers[0] != '\0' && str_split(&rest, ',', &item)) {
+        rc = add_name_server(str_trim(item), out, err);
+    }
+    return rc != 0 ? rc : buf_add_c(out, '\0');
 }

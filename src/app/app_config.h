@@ -60,6 +60,19 @@ struct config {
 extern const struct cfg_schema app_schema;
 void app_config_setup(void);
 
+/* app_check.c. What the tables of keys cannot say, for cfg_load: values as such, and several keys
+ * together. */
+int app_config_check(const void *config, struct err_detail *err) LL_MUST_USE;
+/* Whether the files that the configuration names can be used. */
+int app_config_check_files(const struct config *c, struct err_detail *err) LL_MUST_USE;
+
+#define NAME_SERVERS_MAX 4096
+
+/* The servers of dns_servers as "ip:port,ip:port", terminated; empty: the system's. out takes
+ * NAME_SERVERS_MAX bytes. ERR_INVALID with the bad one. */
+int egress_name_servers(const struct egress_cfg *cfg, struct buf *out,
+                        struct err_detail *err) LL_MUST_USE;
+
 /* Builds the policy from the section; *out owns its lists: egress_policy_fini. own: listen
  * addresses (copied). ERR_INVALID with the bad entry. */
 int egress_policy_init(struct egress_policy *out, const struct egress_cfg *cfg,

@@ -89,18 +89,57 @@ static int open_client(struct probe *p, const struct cli *cli, bool https,
     return http_client_open(&p->client, p->loop, p->dialer, &cfg);
 }
 
+/* The ready line of a gateway that listens on every address names none to connect to: loopback
+ * is one of them. *host is replaced in that case. */
+static void name_loopback(const struct url *url, struct str *host)
+{
+    union addr a;
+    if (addr_parse_ip(&a, url->host, 0) != 0) {
+        return;
+    }
+    if (a.sa.sa_family == AF_INET && a.v4.sin_addr.s_addr == htonl(INADDR_ANY)) {
+        *host = STR("127.0.0.1");
+    } else if (a.sa.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&a.v6.sin6_addr)) {
+        *host = STR("[::1]");
+    }
+}
+
+/* The URL to ask, in text. */
+static int health_url(char text[URL_MAX], struct str base, struct url *url, struct err_detail *err)
+{
+    while (str_ends(base, STR("/"))) {
+        base.n--;
+    }
+    int n = snprintf(text, URL_MAX, STR_FMT "/healthz", STR_ARG(base));
+    if (n < 0 || n >= URL_MAX) {
+        return err_set(err, ERR_TOO_BIG, 0, "the URL is too long");
+    }
+    int rc = url_parse(url, str_of(text, (size_t)n), err);
+    struct str host = STR_NULL;
+    if (rc == 0) {
+        name_loopback(url, &host);
+    }
+    if (host.p == NULL) {
+        return rc;
+    }
+    char path[URL_MAX];
+    (void)snprintf(path, sizeof(path), STR_FMT, STR_ARG(url->path));
+    n = snprintf(text, URL_MAX, "%s://" STR_FMT ":%u%s", url->is_https ? "https" : "http",
+                 STR_ARG(host), (unsigned)url->port, path);
+    if (n < 0 || n >= URL_MAX) {
+        return err_set(err, ERR_TOO_BIG, 0, "the URL is too long");
+    }
+    return url_parse(url, str_of(text, (size_t)n), err);
+}
+
 int health_run(const struct cli *cli)
 {
     log_setup(LOG_ERROR, false);
     char text[URL_MAX];
-    struct str base = cli->url != NULL ? str_c(cli->url) : STR("http://127.0.0.1:3333");
-    while (str_ends(base, STR("/"))) {
-        base.n--;
-    }
-    const int n = snprintf(text, sizeof(text), STR_FMT "/healthz", STR_ARG(base));
+    const struct str base = cli->url != NULL ? str_c(cli->url) : STR("http://127.0.0.1:3333");
     struct err_detail err = {0};
     struct url url;
-    if (n < 0 || (size_t)n >= sizeof(text) || url_parse(&url, str_of(text, (size_t)n), &err) != 0) {
+    if (health_url(text, base, &url, &err) != 0) {
         (void)fprintf(stderr, "longline: health: --url: %s\n", err.msg);
         return EXIT_USAGE;
     }

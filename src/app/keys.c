@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "longline/enc.h"
+#include "longline/log.h"
 #include "longline/mem.h"
 #include "longline/rng.h"
 
@@ -18,6 +19,18 @@ static int fail(struct err_detail *err, const char *what, const char *path)
 {
     const int e = errno;
     return err_set(err, err_from_errno(e), e, "cannot %s %s", what, path);
+}
+
+/* Somebody may have copied it into place. */
+static void warn_if_open(int fd, const char *path)
+{
+    struct stat st;
+    if (fstat(fd, &st) == 0 && (st.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+        char mode[8];
+        (void)snprintf(mode, sizeof(mode), "%04o", (unsigned)(st.st_mode & 07777));
+        log_warn("keys.readable_by_others", LOG_CSTR("file", path), LOG_CSTR("mode", mode),
+                 LOG_CSTR("should_be", "0600"));
+    }
 }
 
 static int read_key(int fd, const char *path, struct buf *out, struct err_detail *err)
@@ -107,6 +120,7 @@ int key_file_load(const char *data_dir, const char *name, struct buf *out, bool 
     *made = false;
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd >= 0) {
+        warn_if_open(fd, path);
         const int rc = read_key(fd, path, out, err);
         (void)close(fd);
         return rc;

@@ -7,7 +7,7 @@
 
 extern char **environ;
 
-int load_config(const struct cli *cli, struct config **out, struct err_detail *err)
+int load_settings(const struct cli *cli, struct config **out, struct err_detail *err)
 {
     /* --dev comes first, so that an explicit --set may take a part of it back. */
     static const char *const dev[] = {"egress.allow_loopback=true", "egress.allow_http=true"};
@@ -24,5 +24,18 @@ int load_config(const struct cli *cli, struct config **out, struct err_detail *e
     void *cfg = NULL;
     const int rc = cfg_load(&app_schema, &src, &cfg, err);
     *out = cfg;
+    return rc;
+}
+
+int load_config(const struct cli *cli, struct config **out, struct err_detail *err)
+{
+    int rc = load_settings(cli, out, err);
+    if (rc == 0) {
+        rc = app_config_check_files(*out, err);
+    }
+    if (rc != 0) {
+        cfg_free(&app_schema, *out);
+        *out = NULL;
+    }
     return rc;
 }

@@ -56,7 +56,7 @@ static int run_backup(const struct cli *cli)
                     stderr);
         return EXIT_USAGE;
     }
-    int rc = load_config(cli, &cfg, &err);
+    int rc = load_settings(cli, &cfg, &err);
     if (rc == 0) {
         rc = store_backup(cfg->store.data_dir, cli->positional, &err);
         cfg_free(&app_schema, cfg);

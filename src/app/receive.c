@@ -201,6 +201,15 @@ static int parse_options(struct receiver *r, struct err_detail *err)
     if (r->cli->count != NULL && str_to_u64(str_c(r->cli->count), &r->count) != 0) {
         return err_set(err, ERR_INVALID, 0, "--count takes a number");
     }
+    union addr listen;
+    if (r->cli->listen != NULL && addr_parse(&listen, str_c(r->cli->listen)) != 0) {
+        return err_set(err, ERR_INVALID, 0,
+                       "--listen: \"%.60s\" is not an address and port such as 127.0.0.1:4000",
+                       r->cli->listen);
+    }
+    if ((r->cli->tls_cert == NULL) != (r->cli->tls_key == NULL)) {
+        return err_set(err, ERR_INVALID, 0, "--tls-cert and --tls-key go together");
+    }
     for (size_t i = 0; i < r->cli->n_secrets; i++) {
         const struct str secret = str_c(r->cli->secrets[i]);
         if (secret.n == 0) {

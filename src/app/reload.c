@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SIGHUP: the whole configuration is read again. When it is wrong, or changes a key that only a
- * restart can change, everything stays as it was.
+ * SIGHUP: the whole configuration is read again, with the certificate and the key files. When
+ * something is wrong, or a key has changed that only a restart can change, everything stays as it
+ * was.
  */
 #include "longline/log.h"
 
@@ -22,6 +23,67 @@ static void on_diff(void *ctx, const struct cfg_section *sec, const struct cfg_k
         d->n_fixed++;
         log_error("reload.needs_restart", LOG_CSTR("section", sec->name),
                   LOG_CSTR("key", key->name));
+    }
+}
+
+/* What may fail, made before anything is replaced. */
+struct parts {
+    struct server_auth auth;
+    struct egress_policy *policy;
+    struct tls_server *tls; /* NULL: http */
+};
+
+static void drop_parts(struct parts *p)
+{
+    auth_free(p->auth.auth);
+    server_free_policy(p->policy);
+    tls_server_free(p->tls);
+}
+
+static int make_parts(const struct server *s, const struct config *fresh, struct parts *out,
+                      struct err_detail *err)
+{
+    *out = (struct parts){0};
+    int rc = server_make_auth(fresh, &out->auth, err);
+    if (rc == 0 && fresh->server.tls_cert[0] != '\0') {
+        rc = tls_server_open(&out->tls, fresh->server.tls_cert, fresh->server.tls_key, err);
+    }
+    if (rc == 0) {
+        out->policy = server_make_policy(s, fresh, err);
+        rc = out->policy != NULL ? 0 : ERR_INVALID;
+    }
+    if (rc != 0) {
+        drop_parts(out);
+    }
+    return rc;
+}
+
+/* Returns how many files have changed whose names have not. */
+static size_t set_parts(struct server *s, const struct config *fresh, struct parts *p)
+{
+    const struct auth_cfg *old = &s->config->auth;
+    size_t n = 0;
+    if (old->admin_key[0] == '\0' && fresh->auth.admin_key[0] == '\0') {
+        n += s->admin_mark != p->auth.admin_mark;
+    }
+    if (old->jwt_secret[0] == '\0' && fresh->auth.jwt_secret[0] == '\0') {
+        n += s->jwt_mark != p->auth.jwt_mark;
+    }
+    server_set_auth(s, &p->auth);
+    server_set_policy(s, p->policy);
+    if (p->tls != NULL && http_server_renew_tls(s->http, p->tls)) {
+        log_info("reload.certificate", LOG_CSTR("file", fresh->server.tls_cert));
+        n++;
+    }
+    return n;
+}
+
+/* Handshakes under way use the authorities on other threads, so these stay until a restart. */
+static void note_ca(const struct server *s)
+{
+    if (server_ca_mark(s->config) != s->ca_mark) {
+        log_warn("reload.needs_restart", LOG_CSTR("section", "egress"), LOG_CSTR("key", "ca_file"),
+                 LOG_CSTR("why", "the file has changed"));
     }
 }
 
@@ -58,16 +120,17 @@ void server_reload(struct server *s)
     }
     server_fit_to_files(fresh);
     struct diff d = {0};
+    struct parts parts;
     cfg_diff(&app_schema, s->config, fresh, on_diff, &d);
-    /* What may fail comes before what cannot. */
-    if (d.n_fixed != 0 || server_load_auth(s, fresh, &err) != 0 ||
-        server_set_policy(s, fresh, &err) != 0) {
+    if (d.n_fixed != 0 || make_parts(s, fresh, &parts, &err) != 0) {
         log_error("reload.refused", LOG_CSTR("why", d.n_fixed != 0 ? "needs a restart" : err.msg));
         cfg_free(&app_schema, fresh);
         return;
     }
     notify_send("RELOADING=1");
+    d.n_changed += set_parts(s, fresh, &parts);
     apply(s, fresh);
+    note_ca(s);
     notify_send("READY=1");
     log_info("reload.done", LOG_INT("changed", d.n_changed));
 }

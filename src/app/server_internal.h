@@ -43,6 +43,9 @@ struct server {
     union addr own[64]; /* listen addresses, for the egress policy */
     size_t n_own;
     bool admin_key_generated;
+    uint64_t admin_mark; /* hashes of what is in force, to know a file that has changed */
+    uint64_t jwt_mark;
+    uint64_t ca_mark;
     struct timer drain_timer;
     int64_t drain_deadline_ms;
     struct timer watchdog;
@@ -53,12 +56,23 @@ struct server {
 int server_open(struct server *s, struct err_detail *err) LL_MUST_USE;
 /* Frees what is left when everything asynchronous is closed, or after a failed start. */
 void server_free(struct server *s);
-int server_load_auth(struct server *s, const struct config *cfg,
+/* What replaces parts of a running server, made before anything is replaced. */
+struct server_auth {
+    struct auth *auth;
+    uint64_t admin_mark;
+    uint64_t jwt_mark;
+    bool admin_key_generated;
+};
+int server_make_auth(const struct config *cfg, struct server_auth *out,
                      struct err_detail *err) LL_MUST_USE;
+void server_set_auth(struct server *s, const struct server_auth *a);
+uint64_t server_ca_mark(const struct config *cfg); /* of the contents of egress.ca_file */
 size_t server_max_event(const struct config *cfg); /* bytes of an encoded event */
-/* A new policy from the configuration takes the place of the old one. */
-int server_set_policy(struct server *s, const struct config *cfg,
-                      struct err_detail *err) LL_MUST_USE;
+struct egress_policy *server_make_policy(const struct server *s, const struct config *cfg,
+                                         struct err_detail *err) LL_MUST_USE;
+/* Takes it over, in the place of the old one. */
+void server_set_policy(struct server *s, struct egress_policy *fresh);
+void server_free_policy(struct egress_policy *p); /* NULL is fine */
 
 /* Lowers what the process may not have open at once. */
 void server_fit_to_files(struct config *cfg);

@@ -4,9 +4,11 @@
  * first connection is accepted.
  */
 #include <ifaddrs.h>
+#include <stdio.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "longline/hash.h"
 #include "longline/log.h"
 #include "longline/mem.h"
 #include "longline/version.h"
@@ -81,31 +83,41 @@ static int key_text(const struct config *cfg, const char *configured, const char
     return key_file_load(cfg->store.data_dir, file, out, made, err);
 }
 
-int server_load_auth(struct server *s, const struct config *cfg, struct err_detail *err)
+int server_make_auth(const struct config *cfg, struct server_auth *out, struct err_detail *err)
 {
     struct buf admin;
     struct buf jwt;
     buf_init(&admin, 4096);
     buf_init(&jwt, 4096);
     bool made_jwt = false;
-    struct auth *auth = NULL;
-    int rc = key_text(cfg, cfg->auth.admin_key, "admin.key", &admin, &s->admin_key_generated, err);
+    *out = (struct server_auth){0};
+    int rc =
+        key_text(cfg, cfg->auth.admin_key, "admin.key", &admin, &out->admin_key_generated, err);
     if (rc == 0) {
         rc = key_text(cfg, cfg->auth.jwt_secret, "jwt.key", &jwt, &made_jwt, err);
     }
     if (rc == 0) {
-        rc = auth_new(&auth, buf_str(&admin), buf_str(&jwt), err);
+        rc = auth_new(&out->auth, buf_str(&admin), buf_str(&jwt), err);
     }
     if (rc == 0) {
-        if (s->api != NULL) {
-            api_set_auth(s->api, auth);
-        }
-        auth_free(s->auth);
-        s->auth = auth;
+        out->admin_mark = hash_random(buf_str(&admin));
+        out->jwt_mark = hash_random(buf_str(&jwt));
     }
     buf_fini_secret(&admin);
     buf_fini_secret(&jwt);
     return rc;
+}
+
+void server_set_auth(struct server *s, const struct server_auth *a)
+{
+    if (s->api != NULL) {
+        api_set_auth(s->api, a->auth);
+    }
+    auth_free(s->auth);
+    s->auth = a->auth;
+    s->admin_mark = a->admin_mark;
+    s->jwt_mark = a->jwt_mark;
+    s->admin_key_generated = a->admin_key_generated;
 }
 
 static int open_vault(struct server *s, struct err_detail *err)
@@ -134,10 +146,13 @@ static int open_storage(struct server *s, struct err_detail *err)
         err_prefix(err, "store");
         return rc;
     }
-    rc = server_load_auth(s, s->config, err);
-    if (rc == 0) {
-        rc = open_vault(s, err);
+    struct server_auth auth;
+    rc = server_make_auth(s->config, &auth, err);
+    if (rc != 0) {
+        return rc;
     }
+    server_set_auth(s, &auth);
+    rc = open_vault(s, err);
     if (rc != 0) {
         return rc;
     }
@@ -149,25 +164,84 @@ static int open_storage(struct server *s, struct err_detail *err)
     return registry_open(&s->registry, &ro, err);
 }
 
-int server_set_policy(struct server *s, const struct config *cfg, struct err_detail *err)
+struct egress_policy *server_make_policy(const struct server *s, const struct config *cfg,
+                                         struct err_detail *err)
 {
     struct egress_policy *fresh = mem_zalloc(sizeof(*fresh));
-    const int rc = egress_policy_init(fresh, &cfg->egress, s->own, s->n_own, err);
-    if (rc != 0) {
+    if (egress_policy_init(fresh, &cfg->egress, s->own, s->n_own, err) != 0) {
         mem_free(fresh);
-        return rc;
+        return NULL;
     }
+    return fresh;
+}
+
+void server_free_policy(struct egress_policy *p)
+{
+    if (p != NULL) {
+        egress_policy_fini(p);
+        mem_free(p);
+    }
+}
+
+void server_set_policy(struct server *s, struct egress_policy *fresh)
+{
     fresh->version = ++s->policy_version;
     if (s->dialer != NULL) {
         dialer_set_policy(s->dialer, fresh);
     }
     s->dest_env.policy = fresh;
-    if (s->policy != NULL) {
-        egress_policy_fini(s->policy);
-        mem_free(s->policy);
-    }
+    server_free_policy(s->policy);
     s->policy = fresh;
+}
+
+/* From the configuration and the addresses we listen on. */
+static int renew_policy(struct server *s, struct err_detail *err)
+{
+    struct egress_policy *fresh = server_make_policy(s, s->config, err);
+    if (fresh == NULL) {
+        return ERR_INVALID; /* err says what */
+    }
+    server_set_policy(s, fresh);
     return 0;
+}
+
+#define CA_FILE_MAX ((size_t)16 << 20)
+
+uint64_t server_ca_mark(const struct config *cfg)
+{
+    char piece[4096];
+    struct buf text;
+    uint64_t mark = 0;
+    FILE *f = cfg->egress.ca_file[0] != '\0' ? fopen(cfg->egress.ca_file, "re") : NULL;
+    if (f == NULL) {
+        return 0;
+    }
+    buf_init(&text, CA_FILE_MAX);
+    size_t n = fread(piece, 1, sizeof(piece), f);
+    while (n > 0 && buf_add(&text, piece, n) == 0) {
+        n = fread(piece, 1, sizeof(piece), f);
+    }
+    mark = hash_random(buf_str(&text));
+    buf_fini(&text);
+    (void)fclose(f);
+    return mark;
+}
+
+static int open_dns(struct server *s, struct err_detail *err)
+{
+    struct buf servers;
+    buf_init(&servers, NAME_SERVERS_MAX);
+    int rc = egress_name_servers(&s->config->egress, &servers, err);
+    if (rc == 0) {
+        const struct dns_options o = {.servers = servers.p[0] != '\0' ? servers.p : NULL,
+                                      .timeout_ms = s->config->client.dns_timeout_ms};
+        rc = dns_open(&s->dns, s->loop, &o, err);
+        if (rc != 0) {
+            err_prefix(err, "name resolution");
+        }
+    }
+    buf_fini(&servers);
+    return rc;
 }
 
 static int open_network(struct server *s, struct err_detail *err)
@@ -182,15 +256,12 @@ static int open_network(struct server *s, struct err_detail *err)
         err_prefix(err, "certificate authorities");
         return rc;
     }
-    const struct dns_options dns = {
-        .servers = c->egress.dns_servers[0] != '\0' ? c->egress.dns_servers : NULL,
-        .timeout_ms = c->client.dns_timeout_ms};
-    rc = dns_open(&s->dns, s->loop, &dns, err);
+    s->ca_mark = server_ca_mark(c);
+    rc = open_dns(s, err);
     if (rc != 0) {
-        err_prefix(err, "name resolution");
         return rc;
     }
-    rc = server_set_policy(s, c, err);
+    rc = renew_policy(s, err);
     if (rc != 0) {
         return rc;
     }
@@ -337,17 +408,14 @@ int server_open(struct server *s, struct err_detail *err)
         return rc;
     }
     note_own_addresses(s);
-    rc = server_set_policy(s, s->config, err);
+    rc = renew_policy(s, err);
     server_add_metrics(s);
     return rc;
 }
 
 void server_free(struct server *s)
 {
-    if (s->policy != NULL) {
-        egress_policy_fini(s->policy);
-        mem_free(s->policy);
-    }
+    server_free_policy(s->policy);
     api_free(s->api);
     publish_free(s->publish);
     registry_free(s->registry);

@@ -146,6 +146,61 @@ static size_t put_upper(char *out, const char *in)
     return n;
 }
 
+/* Takes prefix off the front of s. */
+static bool take_prefix(struct str *s, struct str prefix)
+{
+    if (!str_starts(*s, prefix)) {
+        return false;
+    }
+    *s = str_of(s->p + prefix.n, s->n - prefix.n);
+    return true;
+}
+
+/* The end of a name, or of one of its words. */
+static bool at_word_end(struct str s)
+{
+    return s.n == 0 || s.p[0] == '_';
+}
+
+/*
+ * Beside a service called "longline" Kubernetes and Docker put its addresses into every
+ * environment:
+ *
+ *     LONGLINE_SERVICE_HOST, LONGLINE_SERVICE_PORT[_<NAME>]
+ *     LONGLINE_PORT, LONGLINE_PORT_<n>_<protocol>[_<WHAT>]
+ *
+ * They are none of ours, so no section can be called "service" or "port".
+ */
+static bool is_service_link(struct str name)
+{
+    static const struct str protocols[] = {{"_TCP", 4}, {"_UDP", 4}, {"_SCTP", 5}};
+    struct str s = name;
+    if (str_eq(s, STR(ENV_PREFIX "SERVICE_HOST"))) {
+        return true;
+    }
+    if (take_prefix(&s, STR(ENV_PREFIX "SERVICE_PORT"))) {
+        return at_word_end(s);
+    }
+    if (!take_prefix(&s, STR(ENV_PREFIX "PORT"))) {
+        return false;
+    }
+    if (s.n == 0) {
+        return true;
+    }
+    if (!take_prefix(&s, STR("_")) || s.n == 0 || !char_is_digit(s.p[0])) {
+        return false;
+    }
+    while (s.n != 0 && char_is_digit(s.p[0])) {
+        s = str_of(s.p + 1, s.n - 1);
+    }
+    for (size_t i = 0; i < LL_COUNT(protocols); i++) {
+        if (take_prefix(&s, protocols[i])) {
+            return at_word_end(s);
+        }
+    }
+    return false;
+}
+
 /* LONGLINE_<SECTION>_<KEY> of a key. */
 static struct str env_name(char out[ENV_NAME_MAX], struct cfg_ref ref)
 {
@@ -155,6 +210,7 @@ static struct str env_name(char out[ENV_NAME_MAX], struct cfg_ref ref)
     n += put_upper(out + n, ref.sec->name);
     out[n++] = '_';
     n += put_upper(out + n, ref.key->name);
+    LL_ASSERT(!is_service_link(str_of(out, n)));
     return str_of(out, n);
 }
 
@@ -211,7 +267,7 @@ static int load_env(struct load *l, char *const *env)
         struct env_search search = {.name = str_of(entry.p, at)};
         int rc;
 
-        if (!str_starts(entry, STR(ENV_PREFIX)) || at == entry.n) {
+        if (!str_starts(entry, STR(ENV_PREFIX)) || at == entry.n || is_service_link(search.name)) {
             continue;
         }
         nearest_init(&search.near, without_prefix(search.name));

@@ -14,20 +14,20 @@ struct unit {
 
 /* Largest first: the writer takes the first that divides the value. */
 static const struct unit size_units[] = {
-    {"TiB", KIB *KIB *KIB *KIB},
-    {"GiB", KIB *KIB *KIB},
-    {"MiB", KIB *KIB},
-    {"KiB", KIB},
-    {"TB", KIB *KIB *KIB *KIB},
-    {"GB", KIB *KIB *KIB},
-    {"MB", KIB *KIB},
-    {"KB", KIB},
-    {"B", 1},
+    {"TiB", KIB *KIB *KIB *KIB}, {"GiB", KIB *KIB *KIB}, {"MiB", KIB *KIB}, {"KiB", KIB}, {"B", 1},
 };
 
 static const struct unit duration_units[] = {
     {"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1},
 };
+
+struct unit_table {
+    const struct unit *v;
+    size_t n;
+};
+
+static const struct unit_table sizes = {size_units, LL_COUNT(size_units)};
+static const struct unit_table durations = {duration_units, LL_COUNT(duration_units)};
 
 void *cfg_field(void *cfg, struct cfg_ref ref)
 {
@@ -60,7 +60,7 @@ static int refuse(struct cfg_ref ref, struct str text, const char *why, struct e
 
 /* "<digits> <unit>" in the units given. ERR_SYNTAX, or ERR_RANGE. A bare number has factor 1;
  * *has_unit tells. */
-static int parse_scaled(struct str text, const struct unit *units, size_t n_units, int64_t *out,
+static int parse_scaled(struct str text, const struct unit_table *units, int64_t *out,
                         bool *has_unit)
 {
     size_t digits = text.n != 0 && text.p[0] == '-' ? 1 : 0;
@@ -79,9 +79,9 @@ static int parse_scaled(struct str text, const struct unit *units, size_t n_unit
     if (unit.n == 0) {
         return 0;
     }
-    for (size_t i = 0; i < n_units; i++) {
-        if (str_eq_ci(unit, str_c(units[i].name))) {
-            return __builtin_mul_overflow(*out, units[i].factor, out) ? ERR_RANGE : 0;
+    for (size_t i = 0; i < units->n; i++) {
+        if (str_eq_ci(unit, str_c(units->v[i].name))) {
+            return __builtin_mul_overflow(*out, units->v[i].factor, out) ? ERR_RANGE : 0;
         }
     }
     return ERR_SYNTAX;
@@ -90,8 +90,24 @@ static int parse_scaled(struct str text, const struct unit *units, size_t n_unit
 int cfg_parse_duration(struct str text, int64_t *ms)
 {
     bool has_unit = false;
-    const int rc = parse_scaled(text, duration_units, LL_COUNT(duration_units), ms, &has_unit);
+    const int rc = parse_scaled(text, &durations, ms, &has_unit);
     return rc == 0 && !has_unit && *ms != 0 ? ERR_SYNTAX : rc; /* seconds or milliseconds? */
+}
+
+/* "1MB": whether a power of 1000 or of 1024 is meant cannot be known. */
+static bool is_decimal_size(struct str text)
+{
+    return text.n > 2 && (text.p[text.n - 1] == 'B' || text.p[text.n - 1] == 'b') &&
+           str_find(STR("KMGTkmgt"), text.p[text.n - 2]) < 8;
+}
+
+static int refuse_decimal_size(struct cfg_ref ref, struct str text, struct err_detail *err)
+{
+    char why[64];
+    const char c = text.p[text.n - 2];
+    (void)snprintf(why, sizeof(why), "is no size; did you mean %ciB, a power of 1024?",
+                   c >= 'a' ? c - 'a' + 'A' : c);
+    return refuse(ref, text, why, err);
 }
 
 static int parse_number(struct cfg_ref ref, struct str text, int64_t *out, struct err_detail *err)
@@ -101,7 +117,10 @@ static int parse_number(struct cfg_ref ref, struct str text, int64_t *out, struc
     int rc;
 
     if (ref.key->kind == CFG_SIZE) {
-        rc = parse_scaled(text, size_units, LL_COUNT(size_units), out, &has_unit);
+        if (is_decimal_size(text)) {
+            return refuse_decimal_size(ref, text, err);
+        }
+        rc = parse_scaled(text, &sizes, out, &has_unit);
         why = "is not a size such as 64KiB or 10MiB";
     } else if (ref.key->kind == CFG_DURATION) {
         rc = cfg_parse_duration(text, out);
@@ -257,9 +276,19 @@ static void set_string(void *cfg, struct cfg_ref ref, struct str text)
     free_text(old, is_secret(ref));
 }
 
+static bool is_none(struct cfg_ref ref, struct str given, struct str trimmed)
+{
+    return (ref.key->flags & CFG_NONE) != 0 &&
+           ((given.n != 0 && trimmed.n == 0) || str_eq(trimmed, STR("none")));
+}
+
 int cfg_set(void *cfg, struct cfg_ref ref, struct str text, struct err_detail *err)
 {
-    text = str_trim(text);
+    const struct str given = text;
+    text = str_trim(given);
+    if (is_none(ref, given, text)) {
+        text = STR(" ");
+    }
     switch (ref.key->kind) {
     case CFG_BOOL:
         return set_bool(cfg, ref, text, err);
@@ -325,16 +354,15 @@ bool cfg_equal(const void *a, const void *b, struct cfg_ref ref)
 
 int cfg_format_number(struct buf *out, enum cfg_kind kind, int64_t v)
 {
-    const struct unit *units = kind == CFG_SIZE ? size_units : duration_units;
-    const size_t n = kind == CFG_SIZE ? LL_COUNT(size_units) : LL_COUNT(duration_units);
+    const struct unit_table *units = kind == CFG_SIZE ? &sizes : &durations;
 
     if (kind == CFG_INT || v == 0) {
         return buf_add_i64(out, v);
     }
-    for (size_t i = 0; i < n; i++) {
-        if (v % units[i].factor == 0) {
-            (void)buf_add_i64(out, v / units[i].factor);
-            return buf_add_str(out, str_c(units[i].name));
+    for (size_t i = 0; i < units->n; i++) {
+        if (v % units->v[i].factor == 0) {
+            (void)buf_add_i64(out, v / units->v[i].factor);
+            return buf_add_str(out, str_c(units->v[i].name));
         }
     }
     return buf_add_i64(out, v);
@@ -353,6 +381,8 @@ int cfg_format(const void *cfg, struct cfg_ref ref, struct buf *out)
 {
     const void *field = cfg_field_const(cfg, ref);
     const struct cfg_list *list;
+    struct str text;
+    bool is_none_value;
 
     if (is_number(ref.key->kind)) {
         return cfg_format_number(out, ref.key->kind, *(const int64_t *)field);
@@ -361,7 +391,9 @@ int cfg_format(const void *cfg, struct cfg_ref ref, struct buf *out)
     case CFG_BOOL:
         return buf_add_str(out, *(const bool *)field ? STR("true") : STR("false"));
     case CFG_STRING:
-        return buf_add_str(out, str_c(*(char *const *)field));
+        text = str_c(*(char *const *)field);
+        is_none_value = (ref.key->flags & CFG_NONE) != 0 && str_eq(text, STR(" "));
+        return buf_add_str(out, is_none_value ? STR("none") : text);
     case CFG_ENUM:
         return format_enum(ref.key, *(const int *)field, out);
     case CFG_LIST:

@@ -184,7 +184,7 @@ int egress_check(const struct egress_policy *p, const union addr *a, const char 
         return 0;
     }
     if (row->class != IP_LOOPBACK && is_bad_port(addr_port(a))) {
-        return blocked(reason, "port"); /* loopback is for development, on any port */
+        return blocked(reason, EGRESS_REASON_PORT); /* loopback is for development, on any port */
     }
     if (in_list(p->deny, p->n_deny, ip) || in_list(p->deny, p->n_deny, judged)) {
         return blocked(reason, "denied");
@@ -262,4 +262,22 @@ int egress_check_host(const struct egress_policy *p, struct str host, const char
         return blocked(reason, "private");
     }
     return 0;
+}
+
+int egress_check_target(const struct egress_policy *p, struct str host, uint16_t port,
+                        const char **reason)
+{
+    union addr a;
+    const int rc = egress_check_host(p, host, reason);
+    if (rc != 0 || !is_bad_port(port)) {
+        return rc;
+    }
+    if (addr_parse_ip(&a, host, port) == 0) {
+        return egress_check(p, &a, reason);
+    }
+    /* A name may lead where every port is open: its attempts will tell. */
+    if (p->n_allow != 0 || p->allow_loopback) {
+        return 0;
+    }
+    return blocked(reason, EGRESS_REASON_PORT);
 }

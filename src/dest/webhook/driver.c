@@ -16,9 +16,12 @@ const struct cfg_key webhook_cfg_keys[] = {
              "both."},
     {.name = "header_prefix",
      .kind = CFG_STRING,
+     .flags = CFG_NONE,
      .offset = AT(char *, header_prefix),
      .def = "",
-     .help = "Prefix of the metadata headers; empty: x-outpost- (mode standard: webhook-)."},
+     .help =
+         "Prefix of the metadata headers; empty: x-outpost- (mode standard: webhook-); none, or "
+         "white space in the environment or --set: no prefix."},
     {.name = "user_agent",
      .kind = CFG_STRING,
      .offset = AT(char *, user_agent),

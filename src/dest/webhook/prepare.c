@@ -40,10 +40,14 @@ static void check_url(const struct dest_env *env, const struct destination *d, s
         problem_add(p, a, "config.url must use https (egress.allow_http permits http)");
         return;
     }
-    const char *reason = NULL;
-    if (egress_check_host(env->policy, url.host, &reason) != 0) {
-        problem_add(p, a, "config.url points to an address that is not allowed (%s)",
-                    reason != NULL ? reason : "blocked");
+    const char *reason = "blocked";
+    if (egress_check_target(env->policy, url.host, url.port, &reason) == 0) {
+        return;
+    }
+    if (str_eq(str_c(reason), STR(EGRESS_REASON_PORT))) {
+        problem_add(p, a, "config.url uses port %u, which is not allowed", (unsigned)url.port);
+    } else {
+        problem_add(p, a, "config.url points to an address that is not allowed (%s)", reason);
     }
 }
 

@@ -257,6 +257,12 @@ void http_server_reload(struct http_server *s, const struct http_server_cfg *cfg
     server_arm_sweep(s, loop_mono_ms(s->loop));
 }
 
+bool http_server_renew_tls(struct http_server *s, struct tls_server *fresh)
+{
+    LL_ASSERT(s->tls != NULL);
+    return tls_server_renew(s->tls, fresh);
+}
+
 void http_server_addr(const struct http_server *s, union addr *out)
 {
     LL_ASSERT(s->listener != NULL);

@@ -11,6 +11,7 @@ struct server_cfg {
     int64_t max_body;
     int64_t timeout;
     bool compress;
+    char *name;
     int mode; /* fast safe slow */
 };
 

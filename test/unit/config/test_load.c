@@ -5,6 +5,8 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "longline/check.h"
 #include "schema.h"
@@ -95,9 +97,12 @@ static void test_sizes(void **state)
         {"server.max_body=1024", NULL, 1024},
         {"server.max_body=2048B", NULL, 2048},
         {"server.max_body=2KiB", NULL, 2048},
-        {"server.max_body=2 kb", NULL, 2048},
+        {"server.max_body=2 kib", NULL, 2048},
         {"server.max_body=64MiB", NULL, 64 << 20},
-        {"server.max_body=64MB", NULL, 64 << 20},
+        {"server.max_body=64MB",
+         "--set: server.max_body: \"64MB\" is no size; did you mean MiB, a power of 1024?", 0},
+        {"server.max_body=2 kb",
+         "--set: server.max_body: \"2 kb\" is no size; did you mean KiB, a power of 1024?", 0},
         {"server.max_body=1GiB", "--set: server.max_body: \"1GiB\" is not between 1KiB and 64MiB",
          0},
         {"server.max_body=1TiB", "--set: server.max_body: \"1TiB\" is not between 1KiB and 64MiB",
@@ -234,6 +239,62 @@ static void test_environment_errors(void **state)
     }
 }
 
+/* What Kubernetes and Docker say about a service called longline. */
+static void test_environment_of_services(void **state)
+{
+    static const char *const theirs[] = {
+        "LONGLINE_SERVICE_HOST=10.0.0.1",
+        "LONGLINE_SERVICE_PORT=3333",
+        "LONGLINE_SERVICE_PORT_HTTP_API=3333",
+        "LONGLINE_PORT=tcp://10.0.0.1:3333",
+        "LONGLINE_PORT_3333_TCP=tcp://10.0.0.1:3333",
+        "LONGLINE_PORT_3333_TCP_ADDR=10.0.0.1",
+        "LONGLINE_PORT_3333_TCP_PORT=3333",
+        "LONGLINE_PORT_3333_TCP_PROTO=tcp",
+        "LONGLINE_PORT_53_UDP_ADDR=10.0.0.1",
+        "LONGLINE_PORT_9_SCTP=sctp://10.0.0.1:9",
+    };
+    static const char *const unknown[] = {
+        "LONGLINE_SERVICE=x",        "LONGLINE_SERVICE_HOSTS=x",  "LONGLINE_SERVICE_PORTS=x",
+        "LONGLINE_PORTS=x",          "LONGLINE_PORT_=x",          "LONGLINE_PORT_TCP=x",
+        "LONGLINE_PORT_3333=x",      "LONGLINE_PORT_3333_TCPX=x", "LONGLINE_PORT_33A_TCP=x",
+        "LONGLINE_SERVICE_HOST_A=x",
+    };
+    (void)state;
+    for (size_t i = 0; i < LL_COUNT(theirs) + LL_COUNT(unknown); i++) {
+        const bool known = i < LL_COUNT(theirs);
+        char entry[100];
+        char *const env[] = {entry, NULL};
+        struct err_detail err = {0};
+        void *cfg = NULL;
+        (void)snprintf(entry, sizeof(entry), "%s",
+                       known ? theirs[i] : unknown[i - LL_COUNT(theirs)]);
+        const int rc = cfg_load(&test_schema, &(struct cfg_source){.env = env}, &cfg, &err);
+        if ((rc == 0) != known) {
+            fail_msg("%s: %s", entry, rc == 0 ? "was accepted" : err.msg);
+        }
+        cfg_free(&test_schema, cfg);
+    }
+}
+
+/* CFG_NONE: three values that are not the same. */
+static void test_none(void **state)
+{
+    static const struct {
+        const char *set;
+        const char *value;
+    } rows[] = {{"server.name=none", " "},   {"server.name= none ", " "}, {"server.name=  ", " "},
+                {"server.name=", ""},        {"server.name= x ", "x"},    {"server.listen= ", ""},
+                {"server.name=None", "None"}};
+    (void)state;
+    for (size_t i = 0; i < LL_COUNT(rows); i++) {
+        struct test_cfg *cfg = load(&(struct cfg_source){.sets = &rows[i].set, .n_sets = 1});
+        const bool is_listen = strncmp(rows[i].set, "server.listen", 13) == 0;
+        assert_string_equal(is_listen ? cfg->server.listen : cfg->server.name, rows[i].value);
+        cfg_free(&test_schema, cfg);
+    }
+}
+
 static void test_order(void **state)
 {
     static char env_port[] = "LONGLINE_SERVER_PORT=2000";
@@ -280,7 +341,7 @@ static void on_change(void *ctx, const struct cfg_section *sec, const struct cfg
 static void test_diff(void **state)
 {
     static const char *const sets[] = {
-        "server.listen=::", "server.port=1",   "server.max_body=1MB", "server.compress=1",
+        "server.listen=::", "server.port=1",   "server.max_body=1MiB", "server.compress=1",
         "server.mode=fast", "auth.root_key=x", "auth.allow=::1"};
     struct test_cfg *a = load(&(struct cfg_source){0});
     struct test_cfg *b = load(&(struct cfg_source){.sets = sets, .n_sets = LL_COUNT(sets)});
@@ -301,11 +362,18 @@ static void test_diff(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),    cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_sizes),       cmocka_unit_test(test_durations),
-        cmocka_unit_test(test_words),       cmocka_unit_test(test_names),
-        cmocka_unit_test(test_environment), cmocka_unit_test(test_environment_errors),
-        cmocka_unit_test(test_order),       cmocka_unit_test(test_bad_default),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_durations),
+        cmocka_unit_test(test_words),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_environment),
+        cmocka_unit_test(test_environment_errors),
+        cmocka_unit_test(test_environment_of_services),
+        cmocka_unit_test(test_none),
+        cmocka_unit_test(test_order),
+        cmocka_unit_test(test_bad_default),
         cmocka_unit_test(test_diff),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -367,10 +367,50 @@ static void test_ports_of_other_protocols(void **state)
     }
 }
 
+/* The same before anything is resolved. */
+static void test_ports_at_registration(void **state)
+{
+    (void)state;
+    struct cidr some;
+    assert_int_equal(cidr_parse(&some, STR("8.8.8.8")), 0);
+    const struct egress_policy strict = {0};
+    const struct egress_policy loopback = {.allow_loopback = true};
+    const struct egress_policy listed = {.allow = &some, .n_allow = 1};
+    const struct {
+        const struct egress_policy *policy;
+        const char *host;
+        uint16_t port;
+        const char *reason; /* NULL: allowed */
+    } targets[] = {
+        {&strict, "example.com", 443, NULL},
+        {&strict, "example.com", 22, "port"},
+        {&strict, "8.8.8.8", 22, "port"},
+        {&strict, "2606:2800:220:1::1", 6379, "port"},
+        {&strict, "127.0.0.1", 22, "loopback"}, /* the worse one first */
+        {&strict, "localhost", 22, "loopback"},
+        {&loopback, "127.0.0.1", 22, NULL},
+        {&loopback, "a.localhost", 22, NULL},
+        {&loopback, "example.com", 22, NULL}, /* it may be loopback: its attempts will tell */
+        {&loopback, "8.8.8.8", 22, "port"},
+        {&listed, "8.8.8.8", 22, NULL},
+        {&listed, "8.8.4.4", 22, "port"},
+        {&listed, "example.com", 22, NULL}, /* it may be 8.8.8.8 */
+    };
+    for (size_t i = 0; i < LL_COUNT(targets); i++) {
+        const char *reason = NULL;
+        const int rc = egress_check_target(targets[i].policy, str_c(targets[i].host),
+                                           targets[i].port, &reason);
+        assert_int_equal(rc, targets[i].reason != NULL ? ERR_BLOCKED : 0);
+        assert_string_equal(reason != NULL ? reason : "",
+                            targets[i].reason != NULL ? targets[i].reason : "");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ports_of_other_protocols),
+        cmocka_unit_test(test_ports_at_registration),
         cmocka_unit_test(every_range_is_judged),
         cmocka_unit_test(options_open_only_what_they_name),
         cmocka_unit_test(not_an_ip_address_is_refused),
