@@ -5,7 +5,7 @@
 
 #include "longline/loop.h"
 
-/* False when the deadline passed first. Works with the real clock only. */
+/* False when so much real time passed first, whatever clock the loop has. */
 bool wait_until(struct loop *l, bool (*cond)(void *ctx), void *ctx, int64_t ms);
 bool wait_flag(struct loop *l, const bool *flag, int64_t ms);
 /* Turns for so long. For showing that something does not happen. */

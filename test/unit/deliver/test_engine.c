@@ -249,6 +249,18 @@ static void test_manual_retry_in_flight(void **state)
     assert_int_equal(g->out.n_hits, 2);
 }
 
+struct told {
+    struct gateway *g;
+    uint64_t seq;
+};
+
+static bool two_attempts(void *ctx)
+{
+    const struct told *t = ctx;
+    struct gw_attempt at[GW_MAX_ATTEMPTS];
+    return gw_attempts(t->g, t->seq, at) == 2;
+}
+
 static void test_breaker(void **state)
 {
     struct gateway *g = *state;
@@ -262,9 +274,9 @@ static void test_breaker(void **state)
     gw_set_url(g, "d1", "http://127.0.0.1:1/");
     const uint64_t seq = gw_event(g, "e1");
     const struct metric *open = &deliver_get_metrics(g->deliver)->open_breakers;
-    while (open->read(open->ctx) == 0) {
-        (void)loop_turn(g->fx->loop, true);
-    }
+    struct told t = {g, seq};
+    gw_wait(g, two_attempts, &t, "two attempts");
+    assert_int_equal(open->read(open->ctx), 1);
     wait_ms(g->fx->loop, 40);
     assert_int_equal(gw_attempts(g, seq, at), 2); /* no attempt is used up while it is open */
     assert_string_equal(at[0].code, "connection_refused");
@@ -274,6 +286,12 @@ static void test_breaker(void **state)
     assert_true(at[2].success);
     assert_int_equal(open->read(open->ctx), 0);
     assert_str(g->out.hits[0].target, "/new");
+}
+
+static bool is_disabled(void *ctx)
+{
+    const struct gateway *g = ctx;
+    return registry_dest(g->registry, STR("acme"), STR("d1"))->disabled_ms != 0;
 }
 
 static void test_disabled_when_hopeless(void **state)
@@ -286,7 +304,7 @@ static void test_disabled_when_hopeless(void **state)
     deliver_reload(g->deliver, &g->cfg);
     (void)gw_dest(g, "d1", "*", "");
     const uint64_t seq = gw_event(g, "e1");
-    ob_wait_hits(&g->out, 2);
+    gw_wait(g, is_disabled, g, "disabled");
     wait_ms(g->fx->loop, 50);
     assert_int_equal(g->out.n_hits, 2);
     const struct destination *d = registry_dest(g->registry, STR("acme"), STR("d1"));

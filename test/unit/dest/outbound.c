@@ -68,10 +68,10 @@ static void open_server(struct outbound *o)
                                         .max_head = 128 << 10,
                                         .max_headers = 200,
                                         .max_connections = 1000,
-                                        .head_timeout_ms = 10000,
-                                        .body_timeout_ms = 10000,
+                                        .head_timeout_ms = 60000,
+                                        .body_timeout_ms = 60000,
                                         .idle_timeout_ms = 60000,
-                                        .write_timeout_ms = 10000,
+                                        .write_timeout_ms = 60000,
                                         .tls_cert = none,
                                         .tls_key = none};
     const struct http_handler handler = {.on_head = on_head, .on_request = on_request, .ctx = o};
@@ -87,21 +87,21 @@ static void open_server(struct outbound *o)
 static void open_client(struct outbound *o)
 {
     struct err_detail err = {0};
-    const struct dns_options dns = {.timeout_ms = 2000};
+    const struct dns_options dns = {.timeout_ms = 30000};
     assert_int_equal(dns_open(&o->dns, o->loop, &dns, &err), 0);
     o->policy = (struct egress_policy){.allow_loopback = true, .allow_http = true};
     const struct dialer_options d = {.dns = o->dns,
                                      .policy = &o->policy,
-                                     .dns_timeout_ms = 2000,
-                                     .connect_timeout_ms = 2000,
-                                     .tls_timeout_ms = 2000};
+                                     .dns_timeout_ms = 30000,
+                                     .connect_timeout_ms = 30000,
+                                     .tls_timeout_ms = 30000};
     dialer_open(&o->dialer, o->loop, &d);
-    o->client_cfg = (struct http_client_cfg){.total_timeout_ms = 5000,
-                                             .dns_timeout_ms = 2000,
-                                             .connect_timeout_ms = 2000,
-                                             .tls_timeout_ms = 2000,
-                                             .first_byte_timeout_ms = 5000,
-                                             .write_timeout_ms = 2000,
+    o->client_cfg = (struct http_client_cfg){.total_timeout_ms = 50000,
+                                             .dns_timeout_ms = 30000,
+                                             .connect_timeout_ms = 30000,
+                                             .tls_timeout_ms = 30000,
+                                             .first_byte_timeout_ms = 50000,
+                                             .write_timeout_ms = 30000,
                                              .max_response_head = 16 << 10,
                                              .max_response_body = 64 << 10,
                                              .keep_response_body = 1024,

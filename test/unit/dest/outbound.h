@@ -18,7 +18,7 @@
 #include "longline/http_server.h"
 
 #define OB_MAX_HITS    256
-#define OB_DEADLINE_MS 10000
+#define OB_DEADLINE_MS 60000
 
 /* One request as it came. */
 struct hit {

@@ -11,6 +11,9 @@
 #include <unistd.h>
 
 #include "longline/mem.h"
+#include "test_sockets.h"
+
+#define SETTLE_MS 10000
 
 /* The peer. */
 
@@ -23,17 +26,15 @@ static void peer_listen(struct peer *p)
 {
     struct sockaddr_in sa = {.sin_family = AF_INET};
     socklen_t len = sizeof(sa);
-    const int small = 128 << 10; /* not below the loopback segment: that stalls for 200 ms */
 
     p->listen_fd = socket(AF_INET, SOCK_STREAM, 0);
     assert_true(p->listen_fd >= 0);
-    /* A bounded window, so that a large request does not vanish in kernel buffers. */
-    (void)setsockopt(p->listen_fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
     assert_int_equal(bind(p->listen_fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
     assert_int_equal(listen(p->listen_fd, 256), 0);
     assert_int_equal(getsockname(p->listen_fd, (struct sockaddr *)&sa, &len), 0);
     set_nonblocking(p->listen_fd);
     p->port = ntohs(sa.sin_port);
+    test_sockets_bound(p->port);
 }
 
 void peer_send(struct peer_conn *pc, const char *text)
@@ -150,30 +151,37 @@ static void peer_fini(struct peer *p)
 
 /* The world. */
 
+static int64_t world_ns(void *ctx)
+{
+    const struct world *w = ctx;
+    return w->frozen_ns != 0 ? w->frozen_ns : clock_mono_ns(clock_system()) + w->shift_ns;
+}
+
 int world_setup(void **state)
 {
     struct world *w = mem_zalloc(sizeof(*w));
     peer_listen(&w->peer);
     w->cfg = (struct http_client_cfg){
-        .total_timeout_ms = 5000,
-        .dns_timeout_ms = 1000,
-        .connect_timeout_ms = 1000,
-        .tls_timeout_ms = 1000,
-        .first_byte_timeout_ms = 4000,
-        .write_timeout_ms = 4000,
+        .total_timeout_ms = 50000,
+        .dns_timeout_ms = 30000,
+        .connect_timeout_ms = 30000,
+        .tls_timeout_ms = 30000,
+        .first_byte_timeout_ms = 40000,
+        .write_timeout_ms = 40000,
         .max_response_head = 4096,
         .max_response_body = 8192,
         .keep_response_body = 64,
         .max_connections = 100,
         .max_connections_per_origin = 50,
         .max_idle = 100,
-        .idle_timeout_ms = 5000,
+        .idle_timeout_ms = 60000,
         .max_uses = 1000,
-        .max_age_ms = 60000,
+        .max_age_ms = 600000,
     };
     w->policy = (struct egress_policy){
         .allow_private = true, .allow_loopback = true, .allow_http = true, .version = 1};
-    assert_int_equal(loop_open(&w->loop, NULL), 0);
+    w->clock = (struct clock){.wall_ns = world_ns, .mono_ns = world_ns, .ctx = w};
+    assert_int_equal(loop_open(&w->loop, &w->clock), 0);
     assert_int_equal(
         dns_open(&w->dns, w->loop, &(struct dns_options){.servers = "127.0.0.1:1"}, NULL), 0);
     const struct dialer_options options = {.dns = w->dns,
@@ -203,6 +211,9 @@ int world_teardown(void **state)
 {
     struct world *w = *state;
     int n_dns_closed = 0;
+    if (w->frozen_ns != 0) {
+        world_thaw(w);
+    }
 
     if (w->client != NULL) {
         http_client_close(w->client, on_closed, &w->n_closed);
@@ -226,9 +237,39 @@ void world_reload(struct world *w)
     http_client_reload(w->client, &w->cfg);
 }
 
+void world_freeze(struct world *w)
+{
+    w->frozen_ns = world_ns(w);
+}
+
+void world_thaw(struct world *w)
+{
+    w->shift_ns = w->frozen_ns - clock_mono_ns(clock_system());
+    w->frozen_ns = 0;
+}
+
+void world_advance(struct world *w, int64_t ms)
+{
+    w->frozen_ns += ms * 1000000;
+    (void)loop_turn(w->loop, false);
+}
+
+/* The kernel may take its time to hand over what was sent, even within one machine. */
+static void let_it_come(const struct world *w)
+{
+    for (int i = 0; i < SETTLE_MS && !w->is_large; i++) {
+        if (test_sockets_unacked(w->peer.port) == 0) {
+            return;
+        }
+        (void)poll(NULL, 0, 1);
+    }
+}
+
 void world_step(struct world *w)
 {
+    let_it_come(w);
     peer_step(&w->peer);
+    let_it_come(w);
     (void)loop_turn(w->loop, false);
 }
 
@@ -252,6 +293,17 @@ void world_until(struct world *w, bool (*pred)(void *ctx), void *ctx)
             fail_msg("waited for too long");
         }
     }
+}
+
+static bool is_read(void *ctx)
+{
+    const struct world *w = ctx;
+    return test_sockets_unacked(w->peer.port) == 0 && test_sockets_unread(w->peer.port) == 0;
+}
+
+void world_wait_read(struct world *w)
+{
+    world_until(w, is_read, w);
 }
 
 static bool is_done(void *ctx)

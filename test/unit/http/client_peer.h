@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the client's tests share: a world (loop, dialer, client) and a peer, which is a server on
- * raw sockets. The peer runs only when the test steps it, between turns of the loop, so the order
- * of events is the test's choice.
+ * raw sockets. The peer runs only when the test steps it, between turns of the loop, and what one
+ * side sent has come before the other one looks, so the order of events is the test's choice.
  */
 #ifndef LL_TEST_CLIENT_PEER_H
 #define LL_TEST_CLIENT_PEER_H
@@ -20,7 +20,7 @@
 #define PEER_MAX_CONNS 128
 #define PEER_MAX_IN    65536
 #define OK_RESPONSE    "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-#define DEADLINE_MS    10000
+#define DEADLINE_MS    60000
 
 struct peer_conn {
     int fd; /* -1: closed */
@@ -58,7 +58,11 @@ struct world {
     struct http_client_cfg cfg;
     struct http_client *client;
     struct peer peer;
-    int n_closed; /* calls of http_client_close's callback */
+    int n_closed;  /* calls of http_client_close's callback */
+    bool is_large; /* requests that do not fit into the sockets: steps do not wait for them */
+    struct clock clock;
+    int64_t frozen_ns; /* not 0: the clock stands here */
+    int64_t shift_ns;  /* what it is ahead by after that */
 };
 
 struct outcome {
@@ -80,6 +84,11 @@ int world_teardown(void **state);
 /* After a change of w->cfg. */
 void world_reload(struct world *w);
 
+/* Stops the clock until it is let go again. world_advance moves it, with a turn of the loop. */
+void world_freeze(struct world *w);
+void world_thaw(struct world *w);
+void world_advance(struct world *w, int64_t ms);
+
 /* One step of the peer and one turn of the loop, without waiting. */
 void world_step(struct world *w);
 /* Until pred(ctx); fails the test after DEADLINE_MS. */
@@ -88,6 +97,8 @@ void world_wait(struct world *w, const struct outcome *o); /* until it is done *
 void world_wait_n(struct world *w, const int *counter, int n);
 void world_wait_stats(struct world *w, size_t n_open, size_t n_idle);
 void world_settle(struct world *w, int steps);
+/* Until the client has read all that the peer sent, and the peer's kernel has all of the client. */
+void world_wait_read(struct world *w);
 
 struct http_exchange *post(struct world *w, struct outcome *o, const char *body);
 /* To another address of the same peer: another origin. */

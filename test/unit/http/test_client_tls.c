@@ -16,7 +16,7 @@
 #include "longline/mem.h"
 #include "test_certs.h"
 
-#define WAIT_MS 20000 /* a turn takes 1 ms or longer */
+#define WAIT_MS 60000 /* a turn takes 1 ms or longer */
 #define REPLY   "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 static struct test_certs certs;
@@ -113,9 +113,9 @@ static void open_server(struct world *w, const struct test_leaf_options *leaf_op
 
 static void open_world(struct world *w, const struct test_leaf_options *leaf_options)
 {
-    static const struct http_client_cfg cfg = {.total_timeout_ms = 15000,
-                                               .first_byte_timeout_ms = 10000,
-                                               .write_timeout_ms = 10000,
+    static const struct http_client_cfg cfg = {.total_timeout_ms = 50000,
+                                               .first_byte_timeout_ms = 50000,
+                                               .write_timeout_ms = 50000,
                                                .max_response_head = 4096,
                                                .max_response_body = 4096,
                                                .keep_response_body = 64,
@@ -131,16 +131,16 @@ static void open_world(struct world *w, const struct test_leaf_options *leaf_opt
     *w = (struct world){.policy = {.allow_loopback = true, .allow_http = true}};
     assert_int_equal(loop_open(&w->loop, NULL), 0);
     open_server(w, leaf_options);
-    assert_int_equal(dns_open(&w->dns, w->loop, &(struct dns_options){.timeout_ms = 1000}, NULL),
+    assert_int_equal(dns_open(&w->dns, w->loop, &(struct dns_options){.timeout_ms = 30000}, NULL),
                      0);
     assert_int_equal(tls_client_open(&w->tls, w->loop, &tls_options, NULL), 0);
     dialer_open(&w->dialer, w->loop,
                 &(struct dialer_options){.dns = w->dns,
                                          .tls = w->tls,
                                          .policy = &w->policy,
-                                         .dns_timeout_ms = 1000,
-                                         .connect_timeout_ms = 5000,
-                                         .tls_timeout_ms = 10000});
+                                         .dns_timeout_ms = 30000,
+                                         .connect_timeout_ms = 30000,
+                                         .tls_timeout_ms = 30000});
     assert_int_equal(http_client_open(&w->client, w->loop, w->dialer, &cfg), 0);
 }
 

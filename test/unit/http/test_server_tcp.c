@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define DEADLINE_MS 10000
+#define DEADLINE_MS 60000
 
 struct net {
     struct fx f; /* for its handler */
@@ -217,7 +217,6 @@ static void test_real_timeout(void **state)
     buf_init(&got, 1 << 20);
     net_open(&n);
     n.f.cfg.head_timeout_ms = 30;
-    n.f.cfg.idle_timeout_ms = 30;
     http_server_reload(n.server, &n.f.cfg);
     fd = net_connect(&n);
     send_text(&n, fd, "GET /sync HTTP/1.1\r\n");
@@ -227,8 +226,13 @@ static void test_real_timeout(void **state)
     assert_int_equal(close(fd), 0);
 
     buf_reset(&got);
+    n.f.cfg.head_timeout_ms = 10000;
+    http_server_reload(n.server, &n.f.cfg);
     fd = net_connect(&n);
     send_text(&n, fd, "GET /sync HTTP/1.1\r\n" FX_H "\r\n");
+    recv_until(&n, fd, &got, "GET /sync []");
+    n.f.cfg.idle_timeout_ms = 30;
+    http_server_reload(n.server, &n.f.cfg);
     recv_until(&n, fd, &got, NULL);
     view.got = got;
     assert_int_equal(fx_n_responses(&view), 1);

@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Bodies of POST destinations and PUT tenants: what is accepted, and the exact messages. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
+#include "fixture.h"
 
-#include <cmocka.h>
+#include <stdio.h>
 
 #include "longline/check.h"
 #include "longline/model.h"
@@ -21,22 +17,6 @@ static const struct topic_rules any_pattern = {.allow_wildcards = true};
 static const struct topic_rules list_exact = {.topics = listed, .n_topics = 3};
 static const struct topic_rules list_pattern = {
     .topics = listed, .n_topics = 3, .allow_wildcards = true};
-
-static struct arena arena;
-
-static int setup(void **state)
-{
-    (void)state;
-    arena_init(&arena, (size_t)4 * 1024 * 1024);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    arena_fini(&arena);
-    return 0;
-}
 
 static void create(struct destination *d, const char *body, const struct topic_rules *rules,
                    bool is_admin, struct problem *p)
@@ -337,12 +317,12 @@ static void test_tenant(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_problems, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_topics, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_topic_limits, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_values, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_tenant, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_problems, fx_setup, fx_teardown),
+        cmocka_unit_test_setup_teardown(test_topics, fx_setup, fx_teardown),
+        cmocka_unit_test_setup_teardown(test_topic_limits, fx_setup, fx_teardown),
+        cmocka_unit_test_setup_teardown(test_values, fx_setup, fx_teardown),
+        cmocka_unit_test_setup_teardown(test_no_memory, fx_setup, fx_teardown),
+        cmocka_unit_test_setup_teardown(test_tenant, fx_setup, fx_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,19 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The API's form, the stored form and the registry's copies. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "fixture.h"
 
 #include "longline/check.h"
 #include "longline/mem.h"
 #include "longline/model.h"
 
 #define CREATED_MS INT64_C(1767225600000) /* 2026-01-01T00:00:00Z */
-
-static struct arena arena;
 
 static struct kv some[] = {{{"url", 3}, {"https://example.com/hook", 24}}};
 static struct kv secret[] = {{{"secret", 6}, {"whsec_x", 7}}};
@@ -49,20 +42,6 @@ static struct destination full(void)
     d.updated_ms = CREATED_MS + 250;
     d.disabled_ms = CREATED_MS + 1000;
     return d;
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    arena_init(&arena, (size_t)4 * 1024 * 1024);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    arena_fini(&arena);
-    return 0;
 }
 
 static void assert_text(struct buf *b, const char *expected)
@@ -284,12 +263,12 @@ static void test_copies(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_write_destination, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_write_tenant, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_stored_destination, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_stored_tenant, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_damaged_records, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_copies, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_write_destination, fx_setup, fx_teardown),
+        cmocka_unit_test_setup_teardown(test_write_tenant, fx_setup, fx_teardown),
+        cmocka_unit_test_setup_teardown(test_stored_destination, fx_setup, fx_teardown),
+        cmocka_unit_test_setup_teardown(test_stored_tenant, fx_setup, fx_teardown),
+        cmocka_unit_test_setup_teardown(test_damaged_records, fx_setup, fx_teardown),
+        cmocka_unit_test_setup_teardown(test_copies, fx_setup, fx_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

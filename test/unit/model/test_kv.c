@@ -1,31 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* String maps: coercion to text, merging, bounds; and what an id may be. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
+#include "fixture.h"
 
-#include <cmocka.h>
+#include <stdio.h>
 
 #include "longline/check.h"
 #include "model/model_internal.h"
-
-static struct arena arena;
-
-static int setup(void **state)
-{
-    (void)state;
-    arena_init(&arena, (size_t)4 * 1024 * 1024);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    arena_fini(&arena);
-    return 0;
-}
 
 static yyjson_val *parse(const char *text)
 {
@@ -215,10 +195,11 @@ static void test_ids(void **state)
     memset(long_id, 'x', sizeof(long_id));
     assert_true(model_id_valid(str_of(long_id, 255)));
     assert_false(model_id_valid(str_of(long_id, 256)));
-    static const char *const good[] = {"a",        "acme",  "a b", "a/b", "..",
+    static const char *const good[] = {"a",        "acme",  "a b", "a/b", "...",
                                        "\xc3\xa9", "{\"}:", "~",   "%41", "\xc2\xa0"};
-    static const char *const bad[] = {"",         "a\n",  "\r",   "a\tb",         "\x7f",
-                                      "\xc2\x85", "\xff", "\xc3", "\xed\xa0\x80", "\xc0\x80"};
+    static const char *const bad[] = {"",     ".",    "..",           "a\n",
+                                      "\r",   "a\tb", "\x7f",         "\xc2\x85",
+                                      "\xff", "\xc3", "\xed\xa0\x80", "\xc0\x80"};
     for (size_t i = 0; i < LL_COUNT(good); i++) {
         assert_true(model_id_valid(str_c(good[i])));
     }
@@ -253,13 +234,13 @@ static void test_problems(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_numbers, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_parse, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_get, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_merge, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_ids, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_problems, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_numbers, fx_setup, fx_teardown),
+        cmocka_unit_test_setup_teardown(test_parse, fx_setup, fx_teardown),
+        cmocka_unit_test_setup_teardown(test_get, fx_setup, fx_teardown),
+        cmocka_unit_test_setup_teardown(test_merge, fx_setup, fx_teardown),
+        cmocka_unit_test_setup_teardown(test_limits, fx_setup, fx_teardown),
+        cmocka_unit_test_setup_teardown(test_ids, fx_setup, fx_teardown),
+        cmocka_unit_test_setup_teardown(test_problems, fx_setup, fx_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -132,7 +132,7 @@ void peer_fini(struct peer *p)
 {
     if (p->s != NULL) {
         stream_close(p->s);
-        LL_ASSERT(peer_wait_closed(p, 3000));
+        LL_ASSERT(peer_wait_closed(p, 30000));
     }
     loop_task_cancel(&p->resume);
     buf_fini(&p->got);

@@ -17,7 +17,7 @@
 #include "peer.h"
 #include "test_wait.h"
 
-#define WAIT_MS   10000
+#define WAIT_MS   60000
 #define N_CLIENTS 100
 
 struct fixture {
@@ -161,7 +161,7 @@ static void out_of_descriptors_does_not_spin(void **state)
     wait_ms(f.l, 350);
     loop_stats_take(f.l, &s);
     assert_int_equal(f.n, 0);
-    assert_in_range(s.turns, 1, 40);
+    assert_in_range(s.turns, 1, 500); /* spinning makes many thousands */
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
     assert_true(wait_streams(&f, 2, WAIT_MS)); /* the backlog kept them */
     (void)close(a);

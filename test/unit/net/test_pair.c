@@ -10,7 +10,7 @@
 #include "peer.h"
 #include "test_wait.h"
 
-#define WAIT_MS 5000
+#define WAIT_MS 30000
 
 struct fixture {
     struct loop *l;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* TCP streams over loopback: both ends are in this process, on one loop. */
+/* TCP streams over loopback: both ends are in this process, on one loop. Time is moved by hand, and
+ * the sockets' buffers are bounded, so neither the machine's speed nor its settings matter. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,10 +16,21 @@
 #include "longline/mem.h"
 #include "net/tcp.h"
 #include "peer.h"
+#include "test_sockets.h"
 #include "test_wait.h"
 
-#define WAIT_MS 10000
-#define BIG     (6u << 20)
+#define WAIT_MS 30000
+#define BIG     (6u << 20) /* beyond BOUNDED_MAX, within STREAM_MAX_PENDING */
+
+static int64_t now_ns;
+
+static int64_t still_ns(void *ctx)
+{
+    (void)ctx;
+    return now_ns;
+}
+
+static const struct clock still = {.wall_ns = still_ns, .mono_ns = still_ns};
 
 /* A connected pair of sockets: `a` dialed, `b` was accepted. */
 struct fixture {
@@ -58,7 +70,7 @@ static void on_listener_gone(void *ctx)
 static void open_fixture(struct fixture *f)
 {
     memset(f, 0, sizeof(*f));
-    assert_int_equal(loop_open(&f->l, NULL), 0);
+    assert_int_equal(loop_open(&f->l, &still), 0);
     peer_init(&f->a, f->l);
     peer_init(&f->b, f->l);
     struct listener_options o = {.on_stream = on_stream, .ctx = f};
@@ -67,6 +79,7 @@ static void open_fixture(struct fixture *f)
     assert_int_equal(listener_open(&f->ls, f->l, &o, &err), 0);
     listener_addr(f->ls, &f->addr);
     assert_true(addr_port(&f->addr) != 0);
+    test_sockets_bound(addr_port(&f->addr));
 }
 
 static bool both_ends(void *ctx)
@@ -82,6 +95,7 @@ static void connect_fixture(struct fixture *f)
     assert_false(f->connect_done);
     assert_true(wait_until(f->l, both_ends, f, WAIT_MS));
     assert_int_equal(f->connect_err, 0);
+    test_sockets_bound(addr_port(&f->addr));
     f->a.s = f->dialed;
     f->b.s = f->accepted;
 }
@@ -93,6 +107,30 @@ static void close_fixture(struct fixture *f)
     listener_close(f->ls, on_listener_gone, f);
     assert_true(wait_flag(f->l, &f->listener_gone, WAIT_MS));
     loop_free(f->l);
+}
+
+/* Whatever is due happens, then time moves. */
+static void advance_ms(struct fixture *f, int64_t ms)
+{
+    for (int i = 0; i < 3; i++) {
+        (void)loop_turn(f->l, false);
+    }
+    now_ns += ms * 1000000;
+    for (int i = 0; i < 3; i++) {
+        (void)loop_turn(f->l, false);
+    }
+}
+
+static bool all_has_come(void *ctx)
+{
+    const struct fixture *f = ctx;
+    return test_sockets_unacked(addr_port(&f->addr)) == 0;
+}
+
+static bool all_is_read(void *ctx)
+{
+    const struct fixture *f = ctx;
+    return all_has_come(ctx) && test_sockets_unread(addr_port(&f->addr)) == 0;
 }
 
 /* ---- tests ---- */
@@ -154,7 +192,7 @@ static void large_output_waits_and_drains(void **state)
     pattern_fill(data, BIG, 0);
     const struct str parts[2] = {str_of(data, 1000), str_of(data + 1000, BIG - 2000)};
     assert_int_equal(stream_write(f.a.s, parts, 2), 0);
-    assert_true(stream_pending(f.a.s) > 0);
+    assert_true(stream_pending(f.a.s) >= BIG - BOUNDED_MAX);
     const struct str tail = str_of(data + (BIG - 1000), 1000);
     assert_int_equal(stream_write(f.a.s, &tail, 1), 0); /* behind what waits */
     assert_true(peer_wait_bytes(&f.b, BIG, WAIT_MS));
@@ -285,11 +323,15 @@ static void goodbye_waits_for_a_large_request(void **state)
     peer_own(&f.a, f.dialed);
     peer_own(&f.b, f.accepted);
     char *chunk = mem_zalloc(CHUNK);
-    struct sender sd = {.s = f.a.s, .chunk = chunk, .left = 32u << 20};
+    struct sender sd = {.s = f.a.s, .chunk = chunk};
     assert_int_equal(peer_send(&f.b, "answer"), 0);
     stream_close_graceful(f.b.s);
-    assert_true(wait_until(f.l, all_sent, &sd, WAIT_MS));
-    assert_int_equal(sd.left, 0);
+    for (int i = 0; i < 3; i++) { /* longer in all than the silence that is waited out */
+        sd.left = BIG;
+        assert_true(wait_until(f.l, all_sent, &sd, WAIT_MS));
+        assert_int_equal(sd.left, 0);
+        advance_ms(&f, 600);
+    }
     assert_int_equal(stream_read_start(f.a.s), 0);
     assert_true(peer_wait_end(&f.a, WAIT_MS));
     assert_int_equal(f.a.end_err, 0);
@@ -298,8 +340,20 @@ static void goodbye_waits_for_a_large_request(void **state)
     close_fixture(&f);
 }
 
-/* One that does not come to an end is not read for ever. */
-static void goodbye_is_not_for_ever(void **state)
+/* One that does not come to an end is not read for ever: by what it sends, ... */
+struct endless {
+    struct sender sd;
+    const struct peer *far;
+};
+
+static bool is_cut_off(void *ctx)
+{
+    struct endless *e = ctx;
+    (void)all_sent(&e->sd);
+    return e->far->n_closed != 0;
+}
+
+static void goodbye_has_a_bound_in_bytes(void **state)
 {
     (void)state;
     struct fixture f;
@@ -307,16 +361,34 @@ static void goodbye_is_not_for_ever(void **state)
     peer_own(&f.a, f.dialed);
     peer_own(&f.b, f.accepted);
     char *chunk = mem_zalloc(CHUNK);
-    struct sender sd = {.s = f.a.s, .chunk = chunk, .left = 1u << 30};
+    struct endless e = {.sd = {.s = f.a.s, .chunk = chunk, .left = 1u << 30}, .far = &f.b};
     stream_close_graceful(f.b.s);
-    const int64_t start = clock_mono_ms(clock_system());
-    while (f.b.n_closed == 0 && clock_mono_ms(clock_system()) - start < WAIT_MS) {
-        (void)all_sent(&sd);
-        wait_ms(f.l, 0);
-    }
-    assert_int_equal(f.b.n_closed, 1);
-    assert_in_range(sd.left, 1, (1u << 30) - (64u << 20));
+    assert_true(wait_until(f.l, is_cut_off, &e, WAIT_MS));
+    assert_in_range(e.sd.left, 1, (1u << 30) - (64u << 20));
     mem_free(chunk);
+    close_fixture(&f);
+}
+
+/* ... and by time, when it is never silent for long. */
+static void goodbye_has_a_bound_in_time(void **state)
+{
+    (void)state;
+    struct fixture f;
+    connect_fixture(&f);
+    peer_own(&f.a, f.dialed);
+    peer_own(&f.b, f.accepted);
+    stream_close_graceful(f.b.s);
+    for (int64_t ms = 0; ms < 9900; ms += 900) {
+        assert_int_equal(f.b.n_closed, 0);
+        assert_int_equal(peer_send(&f.a, "x"), 0);
+        assert_true(wait_until(f.l, all_is_read, &f, WAIT_MS));
+        advance_ms(&f, 900);
+    }
+    assert_int_equal(f.b.n_closed, 0);
+    assert_int_equal(peer_send(&f.a, "x"), 0);
+    assert_true(wait_until(f.l, all_is_read, &f, WAIT_MS));
+    advance_ms(&f, 100);
+    assert_true(peer_wait_closed(&f.b, WAIT_MS));
     close_fixture(&f);
 }
 
@@ -327,15 +399,18 @@ static void graceful_close_gives_a_silent_peer_a_second(void **state)
     connect_fixture(&f);
     peer_own(&f.a, f.dialed);
     peer_own(&f.b, f.accepted); /* never reads */
-    char *data = mem_zalloc(STREAM_MAX_PENDING);
-    const struct str part = str_of(data, STREAM_MAX_PENDING);
+    char *data = mem_zalloc(BIG);
+    const struct str part = str_of(data, BIG);
     assert_int_equal(stream_write(f.a.s, &part, 1), 0);
-    assert_true(stream_pending(f.a.s) > 0);
-    const int64_t start = clock_mono_ms(clock_system());
+    assert_true(stream_pending(f.a.s) >= BIG - BOUNDED_MAX);
     stream_close_graceful(f.a.s);
+    advance_ms(&f, 999);
+    assert_int_equal(f.a.n_closed, 0);
+    /* A second after its kernel took the last of it, which may have been late. */
+    for (int64_t ms = 1000; ms < 9900 && f.a.n_closed == 0; ms += 100) {
+        advance_ms(&f, 100);
+    }
     assert_true(peer_wait_closed(&f.a, WAIT_MS));
-    const int64_t took = clock_mono_ms(clock_system()) - start;
-    assert_in_range(took, 900, 3000);
     mem_free(data);
     close_fixture(&f);
 }
@@ -348,7 +423,7 @@ static void reset_is_an_error(void **state)
     peer_take(&f.a, f.dialed);
     peer_own(&f.b, f.accepted);
     assert_int_equal(peer_send(&f.a, "unread"), 0);
-    wait_ms(f.l, 10);
+    assert_true(wait_until(f.l, all_has_come, &f, WAIT_MS));
     stream_close(f.b.s); /* with unread input: the kernel sends a reset */
     assert_true(peer_wait_end(&f.a, WAIT_MS));
     assert_int_equal(f.a.end_err, ERR_RESET);
@@ -443,7 +518,8 @@ int main(void)
         cmocka_unit_test(graceful_close_flushes_first),
         cmocka_unit_test(goodbye_survives_late_input),
         cmocka_unit_test(goodbye_waits_for_a_large_request),
-        cmocka_unit_test(goodbye_is_not_for_ever),
+        cmocka_unit_test(goodbye_has_a_bound_in_bytes),
+        cmocka_unit_test(goodbye_has_a_bound_in_time),
         cmocka_unit_test(graceful_close_gives_a_silent_peer_a_second),
         cmocka_unit_test(reset_is_an_error),
         cmocka_unit_test(closing_in_an_event_is_allowed),

@@ -12,7 +12,7 @@ void tls_fixture_open(struct tls_fixture *f, bool trust_ca)
 {
     memset(f, 0, sizeof(*f));
     LL_ASSERT(loop_open(&f->l, NULL) == 0);
-    peer_init(&f->far, f->l);
+    echo_server_init(&f->echo, f->l);
     test_certs_make(&f->certs);
     struct test_certs other;
     test_certs_make(&other);
@@ -26,21 +26,6 @@ void tls_fixture_open(struct tls_fixture *f, bool trust_ca)
     test_certs_remove(&other);
 }
 
-static void on_stream(void *ctx, struct stream *s)
-{
-    struct tls_fixture *f = ctx;
-    if (f->far.s != NULL) {
-        stream_close(s);
-        return;
-    }
-    peer_fini(&f->far);
-    peer_init(&f->far, f->l);
-    f->far.echo = true;
-    f->far.keep = false;
-    f->far.close_on_end = true;
-    peer_take(&f->far, s);
-}
-
 static void serve(struct tls_fixture *f, const union addr *a)
 {
     struct err_detail err;
@@ -48,9 +33,7 @@ static void serve(struct tls_fixture *f, const union addr *a)
     if (f->version != NULL) {
         tls_server_only(f->server, f->version);
     }
-    const struct listener_options o = {
-        .on_stream = on_stream, .ctx = f, .tls = f->server, .addr = *a};
-    LL_ASSERT(listener_open(&f->ls, f->l, &o, &err) == 0);
+    echo_server_listen(&f->echo, a, f->server);
 }
 
 void tls_fixture_serve(struct tls_fixture *f, const struct test_leaf_options *leaf,
@@ -63,45 +46,18 @@ void tls_fixture_serve(struct tls_fixture *f, const struct test_leaf_options *le
     serve(f, &a);
 }
 
-static void on_listener_gone(void *ctx)
-{
-    struct tls_fixture *f = ctx;
-    f->listener_gone = true;
-}
-
-static bool no_streams(void *ctx)
-{
-    const struct tls_fixture *f = ctx;
-    return listener_n_streams(f->ls) == 0;
-}
-
-/* Streams hold the server's context, so they go first. */
-static void stop_serving(struct tls_fixture *f)
-{
-    peer_fini(&f->far);
-    peer_init(&f->far, f->l);
-    LL_ASSERT(wait_until(f->l, no_streams, f, WAIT_MS));
-    f->listener_gone = false;
-    listener_close(f->ls, on_listener_gone, f);
-    LL_ASSERT(wait_flag(f->l, &f->listener_gone, WAIT_MS));
-    f->ls = NULL;
-}
-
 void tls_fixture_restart(struct tls_fixture *f)
 {
     union addr a;
-    listener_addr(f->ls, &a);
-    stop_serving(f);
+    listener_addr(f->echo.ls, &a);
+    echo_server_stop(&f->echo);
     tls_server_free(f->server);
     serve(f, &a);
 }
 
 void tls_fixture_close(struct tls_fixture *f)
 {
-    if (f->ls != NULL) {
-        stop_serving(f);
-    }
-    peer_fini(&f->far);
+    echo_server_fini(&f->echo);
     tls_client_free(f->client);
     loop_free(f->l);
     tls_server_free(f->server);
@@ -132,7 +88,7 @@ void tls_fixture_start(struct tls_fixture *f, const char *host, uint16_t port)
 {
     union addr a;
     if (port == 0) {
-        listener_addr(f->ls, &a);
+        listener_addr(f->echo.ls, &a);
     } else {
         LL_ASSERT(addr_parse_ip(&a, STR("127.0.0.1"), port) == 0);
     }

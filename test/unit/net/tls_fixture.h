@@ -3,21 +3,18 @@
 #ifndef LL_TEST_NET_TLS_FIXTURE_H
 #define LL_TEST_NET_TLS_FIXTURE_H
 
-#include "longline/listener.h"
+#include "echo_server.h"
 #include "longline/tls.h"
-#include "peer.h"
 #include "test_certs.h"
 
-#define WAIT_MS 20000
+#define WAIT_MS 60000
 
 struct tls_fixture {
     struct loop *l;
     struct test_certs certs;
     struct tls_client *client;
     struct tls_server *server; /* NULL until tls_fixture_serve */
-    struct listener *ls;
-    struct peer far; /* accepted by the server; one that comes while it is open is closed */
-    bool listener_gone;
+    struct echo_server echo;
     struct test_leaf files;
     const char *version;
 

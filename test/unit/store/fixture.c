@@ -16,18 +16,18 @@
 #include "longline/mem.h"
 
 #define MIB         ((int64_t)1024 * 1024)
-#define DEADLINE_MS 20000
+#define DEADLINE_MS 60000
 
 static int64_t wall_ns(void *ctx)
 {
     const struct fixture *f = ctx;
-    return clock_wall_ns(clock_system()) + f->shift_ms * 1000000;
+    return clock_wall_ns(clock_system()) + (f->shift_ms + f->step_ms) * 1000000;
 }
 
 static int64_t mono_ns(void *ctx)
 {
-    (void)ctx;
-    return clock_mono_ns(clock_system());
+    const struct fixture *f = ctx;
+    return clock_mono_ns(clock_system()) + f->shift_ms * 1000000;
 }
 
 int fx_setup(void **state)
@@ -258,4 +258,23 @@ uint64_t fx_put_attempt(struct fixture *f, uint64_t event_seq, const char *tenan
 void fx_path(const struct fixture *f, char out[160], const char *name)
 {
     (void)snprintf(out, 160, "%s/%s", f->dir, name);
+}
+
+size_t fx_count(struct fixture *f, enum store_kind kind, const char *tenant, const char *dest)
+{
+    struct str t = str_c(tenant);
+    struct str d = str_c(dest);
+    const struct store_query q = {.kind = kind,
+                                  .tenant_ids = {.v = &t, .n = tenant != NULL ? 1 : 0},
+                                  .dest_ids = {.v = &d, .n = dest != NULL ? 1 : 0},
+                                  .status = -1,
+                                  .from_ms = INT64_MIN,
+                                  .to_ms = INT64_MAX,
+                                  .limit = 5000};
+    struct store_page page;
+    assert_int_equal(store_read_begin(f->store), 0);
+    assert_int_equal(store_query(f->store, &q, &f->arena, &page), 0);
+    store_read_end(f->store);
+    arena_reset(&f->arena);
+    return page.n;
 }

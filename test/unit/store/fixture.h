@@ -16,7 +16,8 @@ struct fixture {
     char dir[64];
     struct store_cfg cfg;
     struct clock clock;
-    int64_t shift_ms; /* the loop's wall clock runs ahead of the system's by this */
+    int64_t shift_ms; /* time that passed: the loop's clocks run ahead of the system's by this */
+    int64_t step_ms;  /* what somebody set the wall clock ahead by */
     struct loop *loop;
     struct store *store;
     struct arena arena;
@@ -54,6 +55,8 @@ uint64_t fx_put_attempt(struct fixture *f, uint64_t event_seq, const char *tenan
                         enum attempt_status status);
 /* The seq that is remembered, or 0. */
 uint64_t fx_find_idempotency(struct store *s, struct str tenant_id, struct str event_id);
+/* How many a list shows. NULL: of every tenant, of every destination. */
+size_t fx_count(struct fixture *f, enum store_kind kind, const char *tenant, const char *dest);
 /* The byte that the data of fx_put_event has at position i. */
 char fx_data_byte(uint64_t seq, size_t i);
 void fx_path(const struct fixture *f, char out[160], const char *name);

@@ -25,28 +25,11 @@ static void fill(struct fixture *f, uint64_t seqs[N])
     fx_commit(f);
 }
 
-static size_t count(struct fixture *f, enum store_kind kind, const char *dest)
-{
-    struct str d = str_c(dest);
-    const struct store_query q = {.kind = kind,
-                                  .dest_ids = {.v = &d, .n = dest != NULL ? 1 : 0},
-                                  .status = -1,
-                                  .from_ms = INT64_MIN,
-                                  .to_ms = INT64_MAX,
-                                  .limit = 5000};
-    struct store_page page;
-    assert_int_equal(store_read_begin(f->store), 0);
-    assert_int_equal(store_query(f->store, &q, &f->arena, &page), 0);
-    store_read_end(f->store);
-    arena_reset(&f->arena);
-    return page.n;
-}
-
 static void check_all(struct fixture *f)
 {
-    assert_int_equal(count(f, STORE_EVENTS, "d"), N / 2);
-    assert_int_equal(count(f, STORE_ATTEMPTS, "d"), N);
-    assert_int_equal(count(f, STORE_EVENTS, NULL), N);
+    assert_int_equal(fx_count(f, STORE_EVENTS, NULL, "d"), N / 2);
+    assert_int_equal(fx_count(f, STORE_ATTEMPTS, NULL, "d"), N);
+    assert_int_equal(fx_count(f, STORE_EVENTS, NULL, NULL), N);
 }
 
 /* Fills a store, closes it, does the damage, and expects right answers before and after rebuild. */
@@ -69,7 +52,7 @@ static void with_index_damage(struct fixture *f,
     fx_commit(f);
     fx_turns(f, 300); /* the feed meets the damage, when the query has not */
     fx_indexed(f);
-    assert_int_equal(count(f, STORE_EVENTS, "d"), N / 2 + 1);
+    assert_int_equal(fx_count(f, STORE_EVENTS, NULL, "d"), N / 2 + 1);
     assert_int_equal(f->store->index.upto[STORE_EVENTS] != 0, 1);
 }
 
@@ -236,8 +219,8 @@ static void test_damaged_records(void **state)
                          damaged ? ERR_CORRUPT : 0);
     }
     store_read_end(f->store);
-    assert_int_equal(count(f, STORE_EVENTS, NULL), N - 3);
-    assert_int_equal(count(f, STORE_ATTEMPTS, NULL), N);
+    assert_int_equal(fx_count(f, STORE_EVENTS, NULL, NULL), N - 3);
+    assert_int_equal(fx_count(f, STORE_ATTEMPTS, NULL, NULL), N);
     assert_int_equal(store_each_event(f->store, 0, count_event, &n), 0);
     assert_int_equal(n, N - 1); /* heads are read without data */
 }

@@ -27,23 +27,6 @@ static bool has_event(struct fixture *f, uint64_t seq)
     return rc == 0;
 }
 
-static size_t count_listed(struct fixture *f, enum store_kind kind)
-{
-    struct str tenant = STR("t1");
-    const struct store_query q = {.kind = kind,
-                                  .tenant_ids = {.v = &tenant, .n = 1},
-                                  .status = -1,
-                                  .from_ms = INT64_MIN,
-                                  .to_ms = INT64_MAX,
-                                  .limit = 5000};
-    struct store_page page;
-    assert_int_equal(store_read_begin(f->store), 0);
-    assert_int_equal(store_query(f->store, &q, &f->arena, &page), 0);
-    store_read_end(f->store);
-    arena_reset(&f->arena);
-    return page.n;
-}
-
 static bool old_is_gone(struct fixture *f)
 {
     return rows(f, TREE_EV) == 3 && rows(f, TREE_AT) == 2 && rows(f, TREE_BD) == 0 &&
@@ -85,7 +68,7 @@ static void test_age(void **state)
     }
     fx_commit(f);
     fx_indexed(f);
-    assert_int_equal(count_listed(f, STORE_EVENTS), 1500);
+    assert_int_equal(fx_count(f, STORE_EVENTS, "t1", NULL), 1500);
     f->shift_ms = 8 * DAY_MS;
     loop_refresh(f->loop);
     for (size_t i = 0; i < 3; i++) {
@@ -101,13 +84,13 @@ static void test_age(void **state)
     fx_until(f, old_is_gone);
     assert_int_equal(store_get_stats(f->store)->purged_events, 1500);
     assert_int_equal(store_get_stats(f->store)->purged_attempts, 1500);
-    assert_int_equal(count_listed(f, STORE_EVENTS), 3);
-    assert_int_equal(count_listed(f, STORE_ATTEMPTS), 2);
+    assert_int_equal(fx_count(f, STORE_EVENTS, "t1", NULL), 3);
+    assert_int_equal(fx_count(f, STORE_ATTEMPTS, "t1", NULL), 2);
     fx_until(f, index_is_swept);
-    assert_int_equal(count_listed(f, STORE_EVENTS), 3);
+    assert_int_equal(fx_count(f, STORE_EVENTS, "t1", NULL), 3);
     fx_close(f);
     fx_open(f);
-    assert_int_equal(count_listed(f, STORE_EVENTS), 3);
+    assert_int_equal(fx_count(f, STORE_EVENTS, "t1", NULL), 3);
 }
 
 static bool is_below_high(struct fixture *f)
