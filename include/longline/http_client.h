@@ -10,7 +10,9 @@
  * Ends: done is called exactly once, never before http_exchange_start returned, with a status or an
  * error; not at all after http_exchange_cancel. A reused connection that dies before the first
  * response byte is replaced by a fresh one, once, inside the same exchange. Redirects are never
- * followed. No pipelining. 1xx are skipped; 101 is a failure.
+ * followed. No pipelining. 1xx are skipped; 101 is a failure. The status counts as soon as the head
+ * is complete: a body that is not there 5 s later is given up together with the connection.
+ * ERR_BUSY means that the gateway itself had no connection, lookup or handshake free in time.
  */
 #ifndef LL_HTTP_CLIENT_H
 #define LL_HTTP_CLIENT_H
@@ -59,11 +61,11 @@ struct http_client_request {
 
 struct http_client_result {
     int status;            /* 0 on failure */
-    struct err_detail err; /* code 0 when a complete response came */
+    struct err_detail err; /* code 0 when a response came */
     const struct http_header *headers;
     size_t n_headers;
     struct str body;     /* first keep_response_body bytes */
-    bool body_truncated; /* more came than was kept */
+    bool body_truncated; /* more came than was kept, or not all of it in time */
     bool reused;         /* connection came from the pool */
     int32_t dns_us, connect_us, tls_us, first_byte_us, total_us;
     char peer[ADDR_TEXT_MAX];

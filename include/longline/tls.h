@@ -29,6 +29,8 @@ int tls_client_open(struct tls_client **out, struct loop *l, const struct tls_cl
                     struct err_detail *err) LL_MUST_USE;
 /* All streams must be closed before. Joins the workers. */
 void tls_client_free(struct tls_client *c);
+/* Whether tls_client_open would find its certificates. */
+int tls_client_check(const struct tls_client_options *o, struct err_detail *err) LL_MUST_USE;
 
 struct tls_client_stats {
     uint64_t handshakes;
@@ -43,6 +45,9 @@ void tls_client_stats(const struct tls_client *c, struct tls_client_stats *out);
  * receiver and small admin traffic. */
 int tls_server_open(struct tls_server **out, const char *cert_file, const char *key_file,
                     struct err_detail *err) LL_MUST_USE;
-void tls_server_free(struct tls_server *s);
+void tls_server_free(struct tls_server *s); /* connections may still be open */
+/* Connections to come get the certificate and key of `fresh`, which goes. False when they are those
+ * that s has already. */
+bool tls_server_renew(struct tls_server *s, struct tls_server *fresh);
 
 #endif

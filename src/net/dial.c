@@ -8,9 +8,10 @@
  *              are closed
  *   TLS        handshake on a worker
  *
- * One deadline timer, set anew per phase. What is given up (losing connections, lookups, streams
- * after a cancel) closes by itself, so a dial is freed at once when it ends; it ends in finish() or
- * in dial_cancel().
+ * One deadline timer, set anew per phase; the wait for a lookup slot or for a worker is given on
+ * top, and ends as ERR_BUSY when it takes most of the time all the same. What is given up (losing
+ * connections, lookups, streams after a cancel) closes by itself, so a dial is freed at once when
+ * it ends; it ends in finish() or in dial_cancel().
  */
 #include "longline/dial.h"
 
@@ -21,9 +22,10 @@
 #include "tcp.h"
 #include "tls_impl.h"
 
-#define DIAL_MAGIC   0x4449414cu
-#define MAX_ATTEMPTS 4
-#define NEXT_ADDR_MS 250
+#define DIAL_MAGIC      0x4449414cu
+#define MAX_ATTEMPTS    4
+#define NEXT_ADDR_MS    250
+#define LOOKUP_SLACK_MS 1000
 
 enum dial_phase { DIAL_START, DIAL_LOOKUP, DIAL_CONNECT, DIAL_TLS };
 
@@ -58,6 +60,7 @@ struct dial {
     size_t n_open;
     struct stream *stream; /* connected; in the TLS phase, the TLS stream */
     int64_t phase_us;      /* when the phase began */
+    int64_t allowed_ms;    /* what the TLS phase was given on top for its wait for a worker */
     struct dial_result result;
     size_t host_n;
     char host[TLS_HOST_MAX + 3];
@@ -260,11 +263,42 @@ static void on_dns(void *ctx, const struct dns_result *r)
     start_connect(d);
 }
 
+/* The wait for a worker is not the server's, so its time is given back, once. */
+static bool extend_tls(struct dial *d)
+{
+    const int64_t queued_ms = tls_stream_queued_ms(d->stream);
+    if (d->allowed_ms != 0 || queued_ms == 0) {
+        return false;
+    }
+    d->allowed_ms = queued_ms;
+    timer_in(&d->deadline, queued_ms);
+    return true;
+}
+
+bool dial_is_held_up(const struct dial *d)
+{
+    LL_MAGIC_CHECK(d, DIAL_MAGIC);
+    if (d->phase == DIAL_LOOKUP) {
+        return d->query != NULL && dns_is_queued(d->query);
+    }
+    const int64_t phase_ms = (loop_mono_us(d->dialer->loop) - d->phase_us) / 1000;
+    return d->phase == DIAL_TLS && tls_stream_queued_ms(d->stream) > phase_ms / 2;
+}
+
 static void on_deadline(void *ctx)
 {
     struct dial *d = ctx;
     LL_MAGIC_CHECK(d, DIAL_MAGIC);
     const char *what = "connecting";
+    if (d->phase == DIAL_TLS && extend_tls(d)) {
+        return;
+    }
+    if (d->phase == DIAL_TLS && dial_is_held_up(d)) {
+        d->result.tls_us = phase_time(d);
+        (void)err_set(&d->result.err, ERR_BUSY, 0, "too many TLS handshakes under way");
+        finish(d);
+        return;
+    }
     if (d->phase == DIAL_LOOKUP) {
         what = "name lookup";
         d->result.dns_us = phase_time(d);
@@ -331,7 +365,8 @@ struct dial *dial_start(struct dialer *dialer, struct str host, uint16_t port, b
         d->n_addrs = 1;
         loop_defer(dialer->loop, &d->task);
     } else {
-        set_phase(d, DIAL_LOOKUP, dialer->o.dns_timeout_ms);
+        /* The resolver keeps the time, for the wait and for the lookup; this is its net. */
+        set_phase(d, DIAL_LOOKUP, time_add(2 * dialer->o.dns_timeout_ms, LOOKUP_SLACK_MS));
         d->query = dns_lookup(dialer->o.dns, host, on_dns, d);
     }
     return d;
@@ -361,6 +396,7 @@ void dialer_open(struct dialer **out, struct loop *l, const struct dialer_option
 void dialer_set_timeouts(struct dialer *d, int64_t dns_ms, int64_t connect_ms, int64_t tls_ms)
 {
     d->o.dns_timeout_ms = dns_ms > 0 ? dns_ms : 3000;
+    dns_set_timeout(d->o.dns, d->o.dns_timeout_ms);
     d->o.connect_timeout_ms = connect_ms > 0 ? connect_ms : 5000;
     d->o.tls_timeout_ms = tls_ms > 0 ? tls_ms : 5000;
 }

@@ -4,11 +4,15 @@
  *
  *   lookup --> literal, localhost, cached: answered on the next turn
  *          --> job of that name under way: waits for it
- *          --> new job: ares_getaddrinfo (A and AAAA)
- *   job ends: c-ares calls back, or the deadline passes. Its queries are answered on the next turn,
- *   never from inside c-ares, so a query's callback may do anything, closing the resolver included.
- *   A job whose deadline has passed is forgotten by name but stays until c-ares has called back
- *   (single requests cannot be canceled there); its late answer still goes into the cache.
+ *          --> new job, QUEUED for a slot (dns_slots.c); an old answer serves instead of the wait
+ *   QUEUED --slot--> ASKING: ares_getaddrinfo (A and AAAA)
+ *   job ends: c-ares calls back, or the deadline passes, one for each of the two states. Its
+ *   queries are answered on the next turn, never from inside c-ares, so a query's callback may do
+ *   anything, closing the resolver included.
+ *   A job whose deadline has passed while ASKING gives its slot back and is forgotten by name. It
+ *   is LATE until c-ares has called back (single requests cannot be canceled there), which is set
+ *   up to happen soon; its late answer still goes into the cache. When there are as many late ones
+ *   as slots all the same, a new channel gets rid of them.
  *
  * Holds of the resolver: each socket handle until closed, and one until the task after dns_close.
  */
@@ -18,23 +22,33 @@
 #include <stdio.h>
 
 #include "dns_cache.h"
+#include "dns_slots.h"
 #include "longline/check.h"
+#include "longline/log.h"
 #include "longline/mem.h"
 #include "loop_impl.h"
 
 #define DNS_MAGIC   0x444e5352u
 #define QUERY_MAGIC 0x444e5351u
+#define DEFAULT_MS  3000
+#define TRIES       2 /* of each server; c-ares waits twice as long in the second round */
+#define MAX_SERVERS 4 /* that share the time */
 
 struct dns {
     unsigned magic;
     bool closing;
+    bool replacing; /* the channel; what its end cuts off goes to `cut` */
     struct loop *loop;
     ares_channel channel;
+    char *servers; /* NULL: the system's */
     struct dns_cache cache;
+    struct dns_slots slots;
     struct map jobs; /* by name; not those that are late */
-    size_t n_jobs;   /* also those that are late */
-    size_t max_jobs;
+    struct list queued;
+    struct list cut;
+    size_t n_late;
     int64_t timeout_ms;
+    struct loop_task start_task;
     struct list answered; /* queries whose task is due */
     struct list sockets;
     struct timer retry; /* when c-ares wants to look at its own timeouts */
@@ -51,11 +65,15 @@ struct dns_socket {
     struct list node;
 };
 
+enum job_state { JOB_QUEUED, JOB_ASKING, JOB_LATE };
+
 struct dns_job {
     struct dns *d;
+    enum job_state state;
+    struct list node; /* QUEUED: d->queued; else d->cut */
+    struct dns_turn turn;
     struct list queries;
     struct timer deadline;
-    bool late;
     struct str name; /* in text, terminated */
     char text[DNS_NAME_MAX + 1];
 };
@@ -63,6 +81,7 @@ struct dns_job {
 struct dns_query {
     unsigned magic;
     struct dns *d;
+    struct dns_job *job; /* NULL: answered */
     dns_fn fn;
     void *ctx;
     struct list node; /* in job->queries, then in d->answered */
@@ -93,6 +112,7 @@ static void on_query_task(void *ctx)
 static void answer(struct dns_query *q, const struct dns_result *r)
 {
     q->result = *r;
+    q->job = NULL;
     list_del(&q->node);
     list_push_tail(&q->d->answered, &q->node);
     loop_defer(q->d->loop, &q->task);
@@ -189,13 +209,26 @@ static int64_t set_addrs(struct dns_result *r, const struct ares_addrinfo *ai)
     return ttl_s;
 }
 
-static void job_forget(struct dns_job *j)
+/* ---- jobs ---- */
+
+static void job_free(struct dns_job *j)
 {
     timer_stop(&j->deadline);
-    if (!j->late) {
-        j->late = true;
+    list_del(&j->node);
+    if (j->state == JOB_LATE) {
+        j->d->n_late--;
+    } else {
         (void)map_del(&j->d->jobs, j->name);
     }
+    mem_free(j);
+}
+
+/* Stale, when the cache has such an answer; else r. */
+static bool answer_stale_or(struct dns_job *j, const struct dns_result *r)
+{
+    const struct dns_result *old = dns_cache_stale(&j->d->cache, j->name, loop_mono_ms(j->d->loop));
+    answer_all(j, old != NULL ? old : r);
+    return old != NULL;
 }
 
 static void on_ares(void *arg, int status, int timeouts, struct ares_addrinfo *ai)
@@ -205,42 +238,68 @@ static void on_ares(void *arg, int status, int timeouts, struct ares_addrinfo *a
     struct dns *d = j->d;
     const int64_t now = loop_mono_ms(d->loop);
     struct dns_result r;
+    if (d->replacing && j->state == JOB_ASKING) {
+        list_push_tail(&d->cut, &j->node);
+        return;
+    }
     memset(&r, 0, sizeof(r));
     if (status == ARES_SUCCESS) {
         const int64_t ttl_s = set_addrs(&r, ai);
         dns_cache_put(&d->cache, j->name, &r, ttl_s, now);
-    } else if (set_ares_error(&r, status)) {
-        const struct dns_result *old = dns_cache_stale(&d->cache, j->name, now);
-        if (old != NULL) {
-            r = *old;
-        } else {
+        answer_all(j, &r);
+    } else {
+        const bool servers_failed = set_ares_error(&r, status);
+        const bool is_stale = servers_failed && answer_stale_or(j, &r);
+        answer_all(j, &r);
+        if (!is_stale && r.err != ERR_CANCELED) {
             dns_cache_put(&d->cache, j->name, &r, 0, now);
         }
-    } else if (r.err != ERR_CANCELED) {
-        dns_cache_put(&d->cache, j->name, &r, 0, now);
     }
     if (ai != NULL) {
         ares_freeaddrinfo(ai);
     }
-    answer_all(j, &r);
-    job_forget(j);
-    d->n_jobs--;
-    mem_free(j);
+    dns_slots_leave(&d->slots, &j->turn, status == ARES_ETIMEOUT, now);
+    job_free(j);
+    if (!d->closing && !d->replacing) {
+        loop_defer(d->loop, &d->start_task); /* not from inside c-ares */
+    }
 }
 
-static void on_job_late(void *ctx)
+static void replace_channel(struct dns *d);
+static void start_jobs(struct dns *d);
+
+static void job_late(struct dns_job *j)
 {
-    struct dns_job *j = ctx;
-    const struct dns_result *old = dns_cache_stale(&j->d->cache, j->name, loop_mono_ms(j->d->loop));
+    struct dns *d = j->d;
+    const int64_t now = loop_mono_ms(d->loop);
     struct dns_result r;
     memset(&r, 0, sizeof(r));
-    if (old != NULL) {
-        r = *old;
-    } else {
-        set_error(&r, ERR_TIMEOUT, "name lookup timed out");
+    set_error(&r, ERR_TIMEOUT, "name lookup timed out");
+    if (!answer_stale_or(j, &r)) {
+        dns_cache_put(&d->cache, j->name, &r, 0, now);
     }
-    answer_all(j, &r);
-    job_forget(j);
+    dns_slots_leave(&d->slots, &j->turn, true, now);
+    (void)map_del(&d->jobs, j->name);
+    j->state = JOB_LATE;
+    if (++d->n_late >= d->slots.max) {
+        replace_channel(d);
+    }
+    start_jobs(d);
+}
+
+static void on_job_deadline(void *ctx)
+{
+    struct dns_job *j = ctx;
+    if (j->state == JOB_ASKING) {
+        job_late(j);
+        return;
+    }
+    struct dns_result r;
+    memset(&r, 0, sizeof(r));
+    set_error(&r, ERR_BUSY, "too many name lookups under way");
+    (void)answer_stale_or(j, &r);
+    dns_slots_leave(&j->d->slots, &j->turn, false, loop_mono_ms(j->d->loop));
+    job_free(j);
 }
 
 /* ---- sockets ---- */
@@ -254,7 +313,9 @@ static void release(struct dns *d)
     void (*const done)(void *) = d->done;
     void *const ctx = d->done_ctx;
     dns_cache_fini(&d->cache);
+    dns_slots_fini(&d->slots);
     map_fini(&d->jobs);
+    mem_free(d->servers);
     d->magic = 0;
     mem_free(d);
     if (done != NULL) {
@@ -265,7 +326,7 @@ static void release(struct dns *d)
 static void set_retry(struct dns *d)
 {
     struct timeval tv;
-    const struct timeval *left = d->n_jobs != 0 ? ares_timeout(d->channel, NULL, &tv) : NULL;
+    const struct timeval *left = ares_timeout(d->channel, NULL, &tv);
     if (left == NULL) {
         timer_stop(&d->retry);
     } else {
@@ -357,26 +418,77 @@ static struct str job_name(const void *item)
     return ((const struct dns_job *)item)->name;
 }
 
-static void job_start(struct dns *d, struct dns_query *q, struct str name)
+/* May call back at once, which ends the job. */
+static void job_ask(struct dns_job *j)
+{
+    const struct ares_addrinfo_hints hints = {
+        .ai_flags = ARES_AI_NOSORT,
+        .ai_family = AF_UNSPEC,
+        .ai_socktype = SOCK_STREAM,
+    };
+    struct dns *d = j->d;
+    ares_getaddrinfo(d->channel, j->text, NULL, &hints, on_ares, j);
+    set_retry(d);
+}
+
+static void start_jobs(struct dns *d)
+{
+    struct dns_turn *t = dns_slots_next(&d->slots, loop_mono_ms(d->loop));
+    while (t != NULL) {
+        struct dns_job *j = LL_CONTAINER(t, struct dns_job, turn);
+        j->state = JOB_ASKING;
+        list_del(&j->node);
+        timer_in(&j->deadline, d->timeout_ms);
+        job_ask(j);
+        t = dns_slots_next(&d->slots, loop_mono_ms(d->loop));
+    }
+}
+
+static void on_start(void *ctx)
+{
+    struct dns *d = ctx;
+    LL_MAGIC_CHECK(d, DNS_MAGIC);
+    start_jobs(d);
+}
+
+static struct dns_job *job_new(struct dns *d, struct str name)
 {
     struct dns_job *j = mem_zalloc(sizeof(*j));
     j->d = d;
     list_init(&j->queries);
     memcpy(j->text, name.p, name.n);
     j->name = str_of(j->text, name.n);
-    timer_init(&j->deadline, d->loop, on_job_late, j);
+    timer_init(&j->deadline, d->loop, on_job_deadline, j);
     timer_in(&j->deadline, d->timeout_ms);
-    list_push_tail(&j->queries, &q->node);
+    list_init(&j->turn.node);
+    list_init(&j->node);
+    list_push_tail(&d->queued, &j->node);
     (void)map_put(&d->jobs, j);
-    d->n_jobs++;
-    const struct ares_addrinfo_hints hints = {
-        .ai_flags = ARES_AI_NOSORT,
-        .ai_family = AF_UNSPEC,
-        .ai_socktype = SOCK_STREAM,
-    };
-    /* May call back at once, which ends the job. */
-    ares_getaddrinfo(d->channel, j->text, NULL, &hints, on_ares, j);
-    set_retry(d);
+    dns_slots_wait(&d->slots, &j->turn, j->name, loop_mono_ms(d->loop));
+    return j;
+}
+
+static void job_add(struct dns_job *j, struct dns_query *q)
+{
+    q->job = j;
+    list_push_tail(&j->queries, &q->node);
+}
+
+/* Into the queue, and out of it at once when a slot is free. */
+static void job_start(struct dns *d, struct dns_query *q, struct str name)
+{
+    job_add(job_new(d, name), q);
+    start_jobs(d);
+    struct dns_job *j = map_get(&d->jobs, name); /* it may be over already */
+    if (j == NULL || j->state != JOB_QUEUED) {
+        return;
+    }
+    const struct dns_result *old = dns_cache_stale(&d->cache, name, loop_mono_ms(d->loop));
+    if (old != NULL) {
+        answer_all(j, old);
+        dns_slots_leave(&d->slots, &j->turn, false, loop_mono_ms(d->loop));
+        job_free(j);
+    }
 }
 
 static bool is_localhost(struct str name)
@@ -449,14 +561,17 @@ struct dns_query *dns_lookup(struct dns *d, struct str host, dns_fn fn, void *ct
     if (cached != NULL) {
         answer(q, cached);
     } else if (j != NULL) {
-        list_push_tail(&j->queries, &q->node);
-    } else if (d->n_jobs >= d->max_jobs) {
-        set_error(&r, ERR_BUSY, "too many name lookups under way");
-        answer(q, &r);
+        job_add(j, q);
     } else {
         job_start(d, q, name);
     }
     return q;
+}
+
+bool dns_is_queued(const struct dns_query *q)
+{
+    LL_MAGIC_CHECK(q, QUERY_MAGIC);
+    return q->job != NULL && q->job->state == JOB_QUEUED;
 }
 
 void dns_cancel(struct dns_query *q)
@@ -470,55 +585,119 @@ void dns_cancel(struct dns_query *q)
 
 /* ---- opening and closing ---- */
 
-static int open_channel(struct dns *d, const struct dns_options *o, struct err_detail *err)
+static int init_channel(struct dns *d, size_t n_servers, ares_channel *out, struct err_detail *err)
 {
-    int rc = ares_library_init(ARES_LIB_INIT_ALL);
-    if (rc != ARES_SUCCESS) {
-        return err_set(err, ERR_DNS, rc, "resolver library: %s", ares_strerror(rc));
-    }
-    /* The deadline of the job bounds all tries; one server that is dead should not use it up. */
+    /* All servers are tried within the time of a job, after which c-ares gives up by itself: n
+     * times t in the first round and twice that in the second. */
+    const int64_t timeout_ms = d->timeout_ms / ((int64_t)n_servers * ((1 << TRIES) - 1));
     struct ares_options opts = {
-        .timeout = (int)(d->timeout_ms / 3 > 0 ? d->timeout_ms / 3 : 1),
-        .tries = 3,
+        .timeout = (int)(timeout_ms > 0 ? timeout_ms : 1),
+        .tries = TRIES,
         .sock_state_cb = on_socket_state,
         .sock_state_cb_data = d,
     };
-    rc = ares_init_options(&d->channel, &opts,
-                           ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB);
+    int rc =
+        ares_init_options(out, &opts, ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB);
     if (rc != ARES_SUCCESS) {
-        ares_library_cleanup();
         return err_set(err, ERR_DNS, rc, "resolver: %s", ares_strerror(rc));
     }
-    if (o->servers != NULL && o->servers[0] != '\0') {
-        rc = ares_set_servers_ports_csv(d->channel, o->servers);
+    if (d->servers != NULL) {
+        rc = ares_set_servers_ports_csv(*out, d->servers);
         if (rc != ARES_SUCCESS) {
-            ares_destroy(d->channel);
-            ares_library_cleanup();
-            return err_set(err, ERR_SYNTAX, rc, "name servers \"%.80s\": %s", o->servers,
+            ares_destroy(*out);
+            return err_set(err, ERR_SYNTAX, rc, "name servers \"%.80s\": %s", d->servers,
                            ares_strerror(rc));
         }
     }
     return 0;
 }
 
+static size_t count_servers(ares_channel ch)
+{
+    struct ares_addr_port_node *first = NULL;
+    size_t n = 0;
+    if (ares_get_servers_ports(ch, &first) == ARES_SUCCESS) {
+        for (const struct ares_addr_port_node *it = first; it != NULL; it = it->next) {
+            n++;
+        }
+        ares_free_data(first);
+    }
+    return n < MAX_SERVERS ? n : MAX_SERVERS;
+}
+
+/* The channel tells how many servers there are, and needs to know beforehand. */
+static int open_channel(struct dns *d, ares_channel *out, struct err_detail *err)
+{
+    int rc = init_channel(d, 1, out, err);
+    const size_t n = rc == 0 ? count_servers(*out) : 0;
+    if (n > 1) {
+        ares_destroy(*out);
+        rc = init_channel(d, n, out, err);
+    }
+    return rc;
+}
+
+/* The only way to get rid of single requests, and to change the timeouts. What is not late is asked
+ * again. Not from inside c-ares. */
+static void replace_channel(struct dns *d)
+{
+    ares_channel fresh = NULL;
+    struct err_detail err;
+    if (open_channel(d, &fresh, &err) != 0) {
+        log_warn("dns.channel", LOG_CSTR("why", err.msg));
+        return; /* the old one still works */
+    }
+    d->replacing = true;
+    ares_destroy(d->channel);
+    d->replacing = false;
+    d->channel = fresh;
+    struct list *node = list_pop_head(&d->cut);
+    while (node != NULL) {
+        job_ask(LIST_ENTRY(node, struct dns_job, node));
+        node = list_pop_head(&d->cut);
+    }
+}
+
+void dns_set_timeout(struct dns *d, int64_t timeout_ms)
+{
+    LL_MAGIC_CHECK(d, DNS_MAGIC);
+    const int64_t ms = timeout_ms > 0 ? timeout_ms : DEFAULT_MS;
+    if (ms != d->timeout_ms && !d->closing) {
+        d->timeout_ms = ms;
+        replace_channel(d);
+    }
+}
+
 int dns_open(struct dns **out, struct loop *l, const struct dns_options *o, struct err_detail *err)
 {
+    int rc = ares_library_init(ARES_LIB_INIT_ALL);
+    if (rc != ARES_SUCCESS) {
+        return err_set(err, ERR_DNS, rc, "resolver library: %s", ares_strerror(rc));
+    }
     struct dns *d = mem_zalloc(sizeof(*d));
     d->magic = DNS_MAGIC;
     d->loop = l;
     d->holds = 1;
-    d->timeout_ms = o->timeout_ms > 0 ? o->timeout_ms : 3000;
-    d->max_jobs = o->max_active != 0 ? o->max_active : 200;
-    const int rc = open_channel(d, o, err);
+    d->timeout_ms = o->timeout_ms > 0 ? o->timeout_ms : DEFAULT_MS;
+    if (o->servers != NULL && o->servers[0] != '\0') {
+        d->servers = mem_strndup(o->servers, strlen(o->servers));
+    }
+    rc = open_channel(d, &d->channel, err);
     if (rc != 0) {
+        ares_library_cleanup();
+        mem_free(d->servers);
         mem_free(d);
         return rc;
     }
     dns_cache_init(&d->cache, o->max_cache != 0 ? o->max_cache : 10000);
+    dns_slots_init(&d->slots, o->max_active != 0 ? o->max_active : 200);
     map_init(&d->jobs, job_name);
+    list_init(&d->queued);
+    list_init(&d->cut);
     list_init(&d->answered);
     list_init(&d->sockets);
     timer_init(&d->retry, l, on_retry, d);
+    loop_task_init(&d->start_task, on_start, d);
     *out = d;
     return 0;
 }
@@ -528,6 +707,19 @@ static void on_final(void *ctx)
     struct dns *d = ctx;
     LL_MAGIC_CHECK(d, DNS_MAGIC);
     release(d);
+}
+
+static void end_queued(struct dns *d)
+{
+    struct dns_result r;
+    memset(&r, 0, sizeof(r));
+    set_error(&r, ERR_CANCELED, "canceled");
+    while (!list_empty(&d->queued)) {
+        struct dns_job *j = LIST_ENTRY(d->queued.next, struct dns_job, node);
+        answer_all(j, &r);
+        dns_slots_leave(&d->slots, &j->turn, false, loop_mono_ms(d->loop));
+        job_free(j);
+    }
 }
 
 void dns_close(struct dns *d, void (*done)(void *ctx), void *ctx)
@@ -540,9 +732,11 @@ void dns_close(struct dns *d, void (*done)(void *ctx), void *ctx)
     loop_task_init(&d->final, on_final, d);
     loop_defer(d->loop, &d->final);
     timer_stop(&d->retry);
-    ares_destroy(d->channel); /* ends every job */
+    loop_task_cancel(&d->start_task);
+    ares_destroy(d->channel); /* ends every job that is not queued */
     ares_library_cleanup();
-    LL_ASSERT(d->n_jobs == 0);
+    end_queued(d);
+    LL_ASSERT(d->n_late == 0 && d->jobs.n == 0);
     struct list *node = list_pop_head(&d->answered);
     while (node != NULL) {
         struct dns_query *q = LIST_ENTRY(node, struct dns_query, node);

@@ -16,12 +16,14 @@
 #include "longline/mem.h"
 #include "tls_impl.h"
 
+#define MAX_SUITES    200
 #define SYSTEM_BUNDLE "/etc/ssl/certs/ca-certificates.crt"
 
 struct tls_client {
     struct loop *loop;
     mbedtls_ssl_config conf;
     mbedtls_x509_crt ca;
+    int suites[MAX_SUITES];
     struct tls_workers *workers; /* NULL before open is complete and while closing */
     struct mailbox *results;
     struct tls_sessions *sessions;
@@ -73,23 +75,56 @@ static int load_cas(mbedtls_x509_crt *ca, const struct tls_client_options *o,
     return o->ca_file != NULL ? load_ca(ca, o->ca_file, err) : 0;
 }
 
+/* Those of the library, in its order, but for key exchanges that nobody needs: DHE lets the server
+ * choose numbers that take seconds, and what uses a shared key has no certificate. */
+static void list_suites(int out[MAX_SUITES])
+{
+    size_t n = 0;
+    for (const int *id = mbedtls_ssl_list_ciphersuites(); *id != 0 && n < MAX_SUITES - 1; id++) {
+        switch (mbedtls_ssl_ciphersuite_from_id(*id)->MBEDTLS_PRIVATE(key_exchange)) {
+        case MBEDTLS_KEY_EXCHANGE_NONE: /* TLS 1.3 */
+        case MBEDTLS_KEY_EXCHANGE_ECDHE_ECDSA:
+        case MBEDTLS_KEY_EXCHANGE_ECDHE_RSA:
+        case MBEDTLS_KEY_EXCHANGE_RSA:
+            out[n++] = *id;
+            break;
+        default:
+            break;
+        }
+    }
+    out[n] = 0;
+}
+
+int tls_client_check(const struct tls_client_options *o, struct err_detail *err)
+{
+    if (psa_crypto_init() != PSA_SUCCESS) {
+        return err_set(err, ERR_TLS, 0, "the crypto library does not start");
+    }
+    mbedtls_x509_crt ca;
+    mbedtls_x509_crt_init(&ca);
+    const int rc = load_cas(&ca, o, err);
+    mbedtls_x509_crt_free(&ca);
+    return rc;
+}
+
 static int set_up_conf(struct tls_client *c, struct err_detail *err)
 {
     const int rc = mbedtls_ssl_config_defaults(
         &c->conf, MBEDTLS_SSL_IS_CLIENT, MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT);
     if (rc != 0) {
-        return err_from_tls(rc, NULL, err);
+        return err_from_tls(rc, err);
     }
     mbedtls_ssl_conf_rng(&c->conf, mbedtls_psa_get_random, MBEDTLS_PSA_RANDOM_STATE);
     mbedtls_ssl_conf_min_tls_version(&c->conf, MBEDTLS_SSL_VERSION_TLS1_2);
     mbedtls_ssl_conf_max_tls_version(&c->conf, MBEDTLS_SSL_VERSION_TLS1_3);
-    mbedtls_ssl_conf_authmode(&c->conf, MBEDTLS_SSL_VERIFY_REQUIRED);
-    mbedtls_ssl_conf_ca_chain(&c->conf, &c->ca, NULL);
+    mbedtls_ssl_conf_authmode(&c->conf, MBEDTLS_SSL_VERIFY_NONE); /* see tls_verify.c */
+    list_suites(c->suites);
+    mbedtls_ssl_conf_ciphersuites(&c->conf, c->suites);
     mbedtls_ssl_conf_groups(&c->conf, groups);
     mbedtls_ssl_conf_session_tickets(&c->conf, MBEDTLS_SSL_SESSION_TICKETS_ENABLED);
     mbedtls_ssl_conf_tls13_enable_signal_new_session_tickets(
         &c->conf, MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED);
-    return err_from_tls(mbedtls_ssl_conf_alpn_protocols(&c->conf, alpn), NULL, err);
+    return err_from_tls(mbedtls_ssl_conf_alpn_protocols(&c->conf, alpn), err);
 }
 
 /* ---- results ---- */
@@ -203,6 +238,7 @@ struct loop *tls_client_loop(const struct tls_client *c)
 struct tls_conn *tls_client_conn(struct tls_client *c, const struct tls_target *to)
 {
     struct tls_conn *conn = tls_conn_new();
+    conn->ca = &c->ca;
     struct str host = to->host;
     if (host.n > 1 && host.p[host.n - 1] == '.') {
         host.n--; /* certificates do not have the dot of the root */
@@ -223,6 +259,8 @@ struct tls_conn *tls_client_conn(struct tls_client *c, const struct tls_target *
 void tls_client_step(struct tls_client *c, struct tls_conn *conn)
 {
     LL_ASSERT(c->workers != NULL);
+    conn->posted_ns = clock_mono_ns(clock_system());
+    atomic_store_explicit(&conn->taken_ns, 0, memory_order_relaxed);
     tls_workers_post(c->workers, conn);
 }
 

@@ -3,9 +3,6 @@
  * One mbedtls context, its input and its output. It knows neither sockets nor threads: whoever owns
  * the connection fills `in`, calls, and sends what `out` has gathered.
  */
-#include <mbedtls/error.h>
-#include <mbedtls/x509_crt.h>
-
 #include "longline/check.h"
 #include "longline/mem.h"
 #include "tls_impl.h"
@@ -21,6 +18,7 @@ struct tls_conn *tls_conn_new(void)
     buf_init(&c->hs_in, TLS_HS_MAX);
     buf_init(&c->hs_out, TLS_HS_MAX);
     atomic_init(&c->abandoned, false);
+    atomic_init(&c->taken_ns, 0);
     return c;
 }
 
@@ -30,6 +28,7 @@ void tls_conn_free(struct tls_conn *c)
         return;
     }
     mbedtls_ssl_free(&c->ssl);
+    tls_identity_unref(c->identity); /* ssl referred to it */
     buf_fini(&c->hs_in);
     buf_fini(&c->hs_out);
     tls_session_unref(c->offer);
@@ -60,11 +59,38 @@ int tls_bio_recv(void *ctx, unsigned char *p, size_t n)
     return (int)take;
 }
 
+/* As mbedtls_ssl_handshake, except that a chain is verified between the step that reads it and the
+ * next one. A handshake takes one state per step, so none passes that state unseen; one that does
+ * not come there at all resumes a session whose chain was verified. */
+static int client_handshake(struct tls_conn *c)
+{
+    while (!mbedtls_ssl_is_handshake_over(&c->ssl)) {
+        if (c->ssl.MBEDTLS_PRIVATE(state) == MBEDTLS_SSL_SERVER_CERTIFICATE) {
+            c->cert_due = true;
+        }
+        const int rc = mbedtls_ssl_handshake_step(&c->ssl);
+        if (c->cert_due && !c->cert_seen &&
+            c->ssl.MBEDTLS_PRIVATE(state) != MBEDTLS_SSL_SERVER_CERTIFICATE) {
+            tls_conn_verify(c);
+        }
+        if (rc != 0 || c->err.code != 0) {
+            return rc;
+        }
+    }
+    if (!c->cert_seen && (c->cert_due || !c->offered)) {
+        (void)err_set(&c->err, ERR_TLS, 0, "no certificate was sent");
+    }
+    return 0;
+}
+
 void tls_conn_handshake(struct tls_conn *c)
 {
     for (int i = 0; i < MAX_IDLE_CALLS; i++) {
         c->starved = false;
-        const int rc = mbedtls_ssl_handshake(&c->ssl);
+        const int rc = c->ca != NULL ? client_handshake(c) : mbedtls_ssl_handshake(&c->ssl);
+        if (c->err.code != 0) {
+            return;
+        }
         if (rc == 0) {
             c->handshaken = true;
             return;
@@ -74,7 +100,7 @@ void tls_conn_handshake(struct tls_conn *c)
         }
         if (rc != MBEDTLS_ERR_SSL_WANT_READ && rc != MBEDTLS_ERR_SSL_WANT_WRITE &&
             rc != MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET) {
-            (void)err_from_tls(rc, &c->ssl, &c->err);
+            (void)err_from_tls(rc, &c->err);
             return;
         }
     }
@@ -83,39 +109,13 @@ void tls_conn_handshake(struct tls_conn *c)
 
 /* ---- clients ---- */
 
-/* mbedtls would send an IP literal as SNI, which RFC 6066 forbids, so for those it is given no name
- * and the address is compared here. */
-static bool cert_has_ip(const mbedtls_x509_crt *crt, const union addr *ip)
-{
-    const bool v4 = ip->sa.sa_family == AF_INET;
-    const void *const bytes = v4 ? (const void *)&ip->v4.sin_addr : &ip->v6.sin6_addr;
-    const size_t n = v4 ? 4 : 16;
-    for (const mbedtls_x509_sequence *san = &crt->subject_alt_names; san != NULL; san = san->next) {
-        if (san->buf.tag == (MBEDTLS_ASN1_CONTEXT_SPECIFIC | MBEDTLS_X509_SAN_IP_ADDRESS) &&
-            san->buf.len == n && memcmp(san->buf.p, bytes, n) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-int tls_conn_verify(void *ctx, mbedtls_x509_crt *crt, int depth, uint32_t *flags)
-{
-    struct tls_conn *c = ctx;
-    c->cert_seen = true;
-    if (depth == 0 && c->ip.sa.sa_family != AF_UNSPEC && !cert_has_ip(crt, &c->ip)) {
-        *flags |= MBEDTLS_X509_BADCERT_CN_MISMATCH;
-    }
-    return 0;
-}
-
 static void offer_session(struct tls_conn *c)
 {
     mbedtls_ssl_session session;
     mbedtls_ssl_session_init(&session);
     /* A session that does not load costs a full handshake, nothing else. */
     if (mbedtls_ssl_session_load(&session, c->offer->p, c->offer->n) == 0) {
-        (void)mbedtls_ssl_set_session(&c->ssl, &session);
+        c->offered = mbedtls_ssl_set_session(&c->ssl, &session) == 0;
     }
     mbedtls_ssl_session_free(&session);
 }
@@ -128,10 +128,9 @@ static void set_up_client(struct tls_conn *c, const mbedtls_ssl_config *conf)
         rc = mbedtls_ssl_set_hostname(&c->ssl, c->ip.sa.sa_family == AF_UNSPEC ? c->host : NULL);
     }
     if (rc != 0) {
-        (void)err_from_tls(rc, NULL, &c->err);
+        (void)err_from_tls(rc, &c->err);
         return;
     }
-    mbedtls_ssl_set_verify(&c->ssl, tls_conn_verify, c);
     mbedtls_ssl_set_bio(&c->ssl, c, tls_bio_send, tls_bio_recv, NULL);
     if (c->offer != NULL) {
         offer_session(c);

@@ -44,7 +44,7 @@ static const struct code_text code_texts[] = {
     {MBEDTLS_ERR_SSL_ALLOC_FAILED, ERR_NOMEM, "out of memory"},
 };
 
-static void verify_text(uint32_t flags, struct err_detail *err)
+void err_from_verify(uint32_t flags, struct err_detail *err)
 {
     const char *first = NULL;
     const char *second = NULL;
@@ -62,15 +62,10 @@ static void verify_text(uint32_t flags, struct err_detail *err)
                   second != NULL ? ", " : "", second != NULL ? second : "");
 }
 
-int err_from_tls(int rc, const mbedtls_ssl_context *ssl, struct err_detail *err)
+int err_from_tls(int rc, struct err_detail *err)
 {
     if (rc == 0) {
         return 0;
-    }
-    if (rc == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED && ssl != NULL) {
-        const uint32_t flags = mbedtls_ssl_get_verify_result(ssl);
-        verify_text(flags != UINT32_MAX ? flags : 0, err);
-        return ERR_TLS;
     }
     for (size_t i = 0; i < LL_COUNT(code_texts); i++) {
         if (rc == code_texts[i].rc) {

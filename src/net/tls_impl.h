@@ -25,6 +25,7 @@
 #define TLS_HS_MAX   (256u << 10)       /* bytes of one handshake waiting in either direction */
 
 struct tls_stream;
+struct tls_identity; /* a server's certificate, key and settings */
 
 /* ---- connections: tls_conn.c ---- */
 
@@ -36,13 +37,21 @@ struct tls_conn {
     struct buf *out; /* the send function appends here */
     bool set_up;     /* client: the first step has prepared the context */
     bool handshaken;
-    bool cert_seen; /* a certificate was verified, so the session was not resumed */
+    bool cert_due;  /* client: the handshake has come to the server's certificates */
+    bool cert_seen; /* and they were looked at, so the session was not resumed */
+    bool offered;   /* client: a session to resume was given to mbedtls */
     struct err_detail err;
 
+    struct tls_identity *identity; /* servers only; loop only */
+
     /* Clients only. */
+    mbedtls_x509_crt *ca;      /* what to trust; borrowed */
     struct list node;          /* in the queue of the workers, then in the mailbox */
     struct tls_stream *stream; /* loop only; NULL: nobody waits for the result */
     atomic_bool abandoned;     /* set by the loop to spare a worker the work */
+    int64_t posted_ns;         /* when the loop gave it to the workers, and ... */
+    _Atomic int64_t taken_ns;  /* ... when one took it; 0: it is still in their queue */
+    int64_t queued_ns;         /* in that queue, all finished steps together */
     bool discard;              /* posted to be freed, nothing else */
     struct buf hs_in;          /* bytes from the peer, for the next step */
     struct buf hs_out;         /* bytes for the peer, from the last step */
@@ -60,9 +69,10 @@ void tls_conn_free(struct tls_conn *c); /* NULL is fine */
 void tls_conn_handshake(struct tls_conn *c);
 /* One step of a client's handshake, on a worker: hs_in to hs_out. */
 void tls_conn_client_step(struct tls_conn *c, const mbedtls_ssl_config *conf);
-int tls_conn_verify(void *ctx, mbedtls_x509_crt *crt, int depth, uint32_t *flags);
 int tls_bio_send(void *ctx, const unsigned char *p, size_t n);
 int tls_bio_recv(void *ctx, unsigned char *p, size_t n);
+/* tls_verify.c: sets err when the chain that the handshake has just read is not to be trusted. */
+void tls_conn_verify(struct tls_conn *c);
 
 /* ---- handshake threads: tls_worker.c ---- */
 
@@ -92,9 +102,10 @@ size_t tls_sessions_count(const struct tls_sessions *s);
 struct blob *tls_session_save(const mbedtls_ssl_context *ssl, int64_t *keep_ms);
 void tls_session_unref(struct blob *session); /* wipes the last reference */
 
-/* ---- tls_err.c: the one translation of mbedtls codes; ssl may be NULL ---- */
+/* ---- tls_err.c: the one translation of mbedtls codes and certificate flags ---- */
 
-int err_from_tls(int rc, const mbedtls_ssl_context *ssl, struct err_detail *err);
+int err_from_tls(int rc, struct err_detail *err);
+void err_from_verify(uint32_t flags, struct err_detail *err);
 
 /* ---- streams: tls_stream.c ---- */
 
@@ -113,6 +124,8 @@ struct stream *tls_client_wrap(struct tls_client *c, struct stream *lower,
                                const struct tls_target *to, tls_done_fn done, void *ctx);
 struct stream *tls_server_wrap(struct tls_server *s, struct loop *l, struct stream *lower,
                                tls_done_fn done, void *ctx);
+/* How long the handshake of such a client has waited for a worker so far: our doing. */
+int64_t tls_stream_queued_ms(const struct stream *s);
 /* A worker has given the connection of t back. */
 void tls_stream_step_done(struct tls_stream *t);
 
@@ -130,6 +143,8 @@ void tls_client_settle(struct tls_client *c, struct tls_conn *conn); /* handshak
 void tls_client_ticket(struct tls_client *c, struct tls_conn *conn);
 /* With err set when there is no memory for it. `out` takes what it sends. */
 struct tls_conn *tls_server_conn(struct tls_server *s, struct buf *out);
+
+void tls_identity_unref(struct tls_identity *id); /* NULL is fine */
 
 /* For tests: speak only this version ("TLSv1.2", "TLSv1.3"). Before the first stream. */
 void tls_client_only(struct tls_client *c, const char *version);

@@ -25,6 +25,10 @@
 #define REST_PAUSE     (64u << 10) /* handshake input waiting before the socket is left alone */
 #define OUT_FLUSH      (64u << 10) /* encrypted output gathered before it goes down */
 #define MAX_IDLE_CALLS 64
+/* Session tickets of TLS 1.3 come as often as the server likes; each costs the loop some 20 us. */
+#define TICKETS_A_TURN 16
+#define TICKETS_KEPT   8 /* of one connection; later ones are read and dropped */
+#define MAX_TICKETS    1000
 
 enum tls_state { TLS_HANDSHAKE, TLS_OPEN, TLS_FAILED, TLS_CLOSING };
 
@@ -44,6 +48,7 @@ struct tls_stream {
     struct stream *lower;
     struct tls_client *client; /* NULL on the server's side */
     struct tls_conn *conn;
+    unsigned n_tickets;
     struct buf rest;
     struct loop_task pump_task;
     tls_done_fn done;
@@ -137,10 +142,26 @@ static void client_step(struct tls_stream *t)
     tls_client_step(t->client, c);
 }
 
+/* Of the step that is under way or has just ended. */
+static int64_t step_queued_ns(const struct tls_conn *c)
+{
+    const int64_t taken = atomic_load_explicit(&c->taken_ns, memory_order_relaxed);
+    return (taken != 0 ? taken : clock_mono_ns(clock_system())) - c->posted_ns;
+}
+
+int64_t tls_stream_queued_ms(const struct stream *s)
+{
+    const struct tls_stream *t = (const struct tls_stream *)s;
+    LL_MAGIC_CHECK(t, TLS_MAGIC);
+    const struct tls_conn *c = t->conn;
+    return (c->queued_ns + (t->with_worker ? step_queued_ns(c) : 0)) / 1000000;
+}
+
 void tls_stream_step_done(struct tls_stream *t)
 {
     LL_MAGIC_CHECK(t, TLS_MAGIC);
     struct tls_conn *c = t->conn;
+    c->queued_ns += step_queued_ns(c);
     t->with_worker = false;
     const int rc = flush(t, &c->hs_out); /* a failed handshake has an alert to send */
     if (t->not_tls) {
@@ -234,11 +255,21 @@ static int end_code(const struct tls_stream *t, int rc)
     return ERR_TLS;
 }
 
+/* False: that was too many. */
+static bool take_ticket(struct tls_stream *t)
+{
+    if (t->client != NULL && t->n_tickets < TICKETS_KEPT) {
+        tls_client_ticket(t->client, t->conn);
+    }
+    return ++t->n_tickets <= MAX_TICKETS;
+}
+
 /* Decrypts and delivers what conn->in holds, while somebody wants it. */
 static void read_all(struct tls_stream *t)
 {
     struct tls_conn *c = t->conn;
     unsigned idle = 0;
+    unsigned tickets = 0;
     while (t->state == TLS_OPEN && t->want_read && idle < MAX_IDLE_CALLS) {
         c->starved = false;
         const int rc =
@@ -248,9 +279,11 @@ static void read_all(struct tls_stream *t)
             idle = 0;
             t->s.ev->on_data(t->s.ctx, t->loop->plain_buf, (size_t)rc);
         } else if (rc == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET) {
-            idle++;
-            if (t->client != NULL) {
-                tls_client_ticket(t->client, c);
+            if (!take_ticket(t)) {
+                end(t, ERR_TLS);
+            } else if (++tickets == TICKETS_A_TURN) {
+                loop_defer(t->loop, &t->pump_task); /* the others have a turn first */
+                return;
             }
         } else if (rc == MBEDTLS_ERR_SSL_WANT_READ || rc == MBEDTLS_ERR_SSL_WANT_WRITE) {
             idle++;
@@ -343,8 +376,8 @@ static int write_record(struct tls_stream *t, const char *p, size_t n)
             p += rc;
             n -= (size_t)rc;
             idle = 0;
-        } else if (rc == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET && t->client != NULL) {
-            tls_client_ticket(t->client, c);
+        } else if (rc == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET && take_ticket(t)) {
+            continue;
         } else if ((rc != MBEDTLS_ERR_SSL_WANT_READ && rc != MBEDTLS_ERR_SSL_WANT_WRITE) ||
                    ++idle == MAX_IDLE_CALLS) {
             buf_reset(c->out);

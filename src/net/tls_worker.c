@@ -2,12 +2,16 @@
 /*
  * Handshake threads. A client connection is handed to them for one step of its handshake (all that
  * can be done with the bytes received so far) and comes back through the mailbox; while it is here
- * the loop does not look at it, except to set `abandoned`. These are threads of our own: the pool
- * of libuv is shared with who knows what and is four threads wide.
+ * the loop does not look at it, except for its atomics. These are threads of our own: the pool of
+ * libuv is shared with who knows what and is four threads wide.
+ *
+ * Hosts take turns: each has a lane of its own, from which one step is served before the next
+ * lane's, so one whose handshakes are many or dear delays the others by a step, not by its queue.
  */
 #include <signal.h>
 
 #include "longline/check.h"
+#include "longline/map.h"
 #include "longline/mem.h"
 #include "tls_impl.h"
 
@@ -16,26 +20,72 @@
 struct tls_workers {
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    struct list queue; /* under the lock */
-    size_t n_steps;    /* those in the queue that are not only to be freed */
+    /* Under the lock. */
+    struct list discards; /* only to be freed */
+    struct map lanes;     /* by host */
+    struct list turns;    /* the lanes, the next one first */
+    size_t n_steps;
     bool stop;
+
     struct mailbox *results;
     const mbedtls_ssl_config *conf;
     unsigned n_threads;
     pthread_t threads[MAX_WORKERS];
 };
 
+/* Exists while something waits in it. */
+struct lane {
+    struct list conns;
+    struct list node; /* in turns */
+    struct str host;  /* in text */
+    char text[];
+};
+
+static struct str lane_host(const void *item)
+{
+    return ((const struct lane *)item)->host;
+}
+
+static void put_locked(struct tls_workers *w, struct tls_conn *c)
+{
+    if (c->discard) {
+        list_push_tail(&w->discards, &c->node);
+        return;
+    }
+    const struct str host = str_c(c->host);
+    struct lane *lane = map_get(&w->lanes, host);
+    if (lane == NULL) {
+        lane = mem_alloc(sizeof(*lane) + host.n);
+        memcpy(lane->text, host.p, host.n);
+        lane->host = str_of(lane->text, host.n);
+        list_init(&lane->conns);
+        list_push_tail(&w->turns, &lane->node);
+        (void)map_put(&w->lanes, lane);
+    }
+    list_push_tail(&lane->conns, &c->node);
+    w->n_steps++;
+}
+
 static struct tls_conn *take_locked(struct tls_workers *w)
 {
-    struct list *node = list_pop_head(&w->queue);
-    if (node == NULL) {
+    struct list *node = list_pop_head(&w->discards);
+    if (node != NULL) {
+        return LIST_ENTRY(node, struct tls_conn, node);
+    }
+    struct list *turn = list_pop_head(&w->turns);
+    if (turn == NULL) {
         return NULL;
     }
-    struct tls_conn *c = LIST_ENTRY(node, struct tls_conn, node);
-    if (!c->discard) {
-        w->n_steps--;
+    struct lane *lane = LIST_ENTRY(turn, struct lane, node);
+    node = list_pop_head(&lane->conns);
+    if (list_empty(&lane->conns)) {
+        (void)map_del(&w->lanes, lane->host);
+        mem_free(lane);
+    } else {
+        list_push_tail(&w->turns, &lane->node);
     }
-    return c;
+    w->n_steps--;
+    return LIST_ENTRY(node, struct tls_conn, node);
 }
 
 static void serve(struct tls_workers *w, struct tls_conn *c)
@@ -44,6 +94,7 @@ static void serve(struct tls_workers *w, struct tls_conn *c)
         tls_conn_free(c);
         return;
     }
+    atomic_store_explicit(&c->taken_ns, clock_mono_ns(clock_system()), memory_order_relaxed);
     if (!atomic_load_explicit(&c->abandoned, memory_order_relaxed)) {
         tls_conn_client_step(c, w->conf);
     }
@@ -92,7 +143,9 @@ int tls_workers_open(struct tls_workers **out, unsigned n, struct mailbox *resul
     struct tls_workers *w = mem_zalloc(sizeof(*w));
     LL_ASSERT(pthread_mutex_init(&w->lock, NULL) == 0);
     LL_ASSERT(pthread_cond_init(&w->wake, NULL) == 0);
-    list_init(&w->queue);
+    list_init(&w->discards);
+    list_init(&w->turns);
+    map_init(&w->lanes, lane_host);
     w->results = results;
     w->conf = conf;
     const unsigned at_most = n < MAX_WORKERS ? n : MAX_WORKERS;
@@ -108,10 +161,7 @@ int tls_workers_open(struct tls_workers **out, unsigned n, struct mailbox *resul
 void tls_workers_post(struct tls_workers *w, struct tls_conn *c)
 {
     (void)pthread_mutex_lock(&w->lock);
-    list_push_tail(&w->queue, &c->node);
-    if (!c->discard) {
-        w->n_steps++;
-    }
+    put_locked(w, c);
     (void)pthread_cond_signal(&w->wake);
     (void)pthread_mutex_unlock(&w->lock);
 }
@@ -139,6 +189,7 @@ void tls_workers_close(struct tls_workers *w)
         tls_conn_free(c);
         c = take_locked(w);
     }
+    map_fini(&w->lanes);
     (void)pthread_cond_destroy(&w->wake);
     (void)pthread_mutex_destroy(&w->lock);
     mem_free(w);

@@ -40,7 +40,8 @@ static const struct failure *failure_of(int err)
 static void judge_failure(const struct http_client_result *r, struct dest_outcome *out)
 {
     const struct failure *f = failure_of(r->err.code);
-    /* Without a connection of our own to send on, nothing is known about the endpoint. */
+    /* Without a connection, lookup or handshake of ours to spare nothing is known about the
+     * endpoint. That has taken the whole time of its phase, so trying again at once is no rush. */
     out->canceled = r->err.code == ERR_CANCELED || r->err.code == ERR_BUSY;
     out->code = f->code;
     out->error = str_c(r->err.msg[0] != '\0' ? r->err.msg : err_text(r->err.code));

@@ -6,8 +6,9 @@
  * connection goes back to the pool first, then `done` is called, so that a request made there may
  * use it at once.
  *
- * Ends: complete (called from the stream's event); or exchange_end for every failure, which only
- * queues, so that nothing that can fail has to fear a callback; or cancel.
+ * Ends: complete (called from the stream's event, or by the timer when a body is too slow); or
+ * exchange_end for every failure, which only queues, so that nothing that can fail has to fear a
+ * callback; or cancel.
  */
 #include "internal.h"
 
@@ -21,6 +22,8 @@
  * lie in the socket already, and gets the time to be read. */
 #define STALL_MS 1000
 #define GRACE_MS 500
+/* The head is the verdict: the body is read for the record and to keep the connection. */
+#define BODY_MS  5000
 
 static void on_timer(void *ctx);
 
@@ -233,18 +236,22 @@ static void time_out(struct http_exchange *x, bool is_total)
         what = "the server did not answer";
         break;
     case EXCHANGE_READING:
-        what = x->resp.state == RESP_HEAD ? "the response head was not complete"
-                                          : "the response body was not complete";
+        what = "the response head was not complete";
         break;
     case EXCHANGE_ENDED:
     case EXCHANGE_SPARE:
         return;
     }
+    const bool is_held_up = x->state == EXCHANGE_DIALING && dial_is_held_up(x->conn->dial);
+    if (is_held_up) {
+        what = "too many name lookups or TLS handshakes were under way";
+    }
     const int64_t ms = is_total                       ? x->total_ms
                        : x->state == EXCHANGE_WRITING ? c->cfg.write_timeout_ms
                                                       : c->cfg.first_byte_timeout_ms;
-    err_set(&err, x->state == EXCHANGE_WAITING ? ERR_BUSY : ERR_TIMEOUT, 0,
-            "timed out after %s: %s", span_text(span, ms), what);
+    const bool is_ours = x->state == EXCHANGE_WAITING || is_held_up;
+    err_set(&err, is_ours ? ERR_BUSY : ERR_TIMEOUT, 0, "timed out after %s: %s",
+            span_text(span, ms), what);
     exchange_fail(x, &err);
 }
 
@@ -273,6 +280,11 @@ static void on_timer(void *ctx)
         x->phase_due_ms = x->phase_due_ms <= now ? time_add(now, GRACE_MS) : x->phase_due_ms;
         x->total_due_ms = x->total_due_ms <= now ? time_add(now, GRACE_MS) : x->total_due_ms;
         timer_at(&x->timer, due_ms(x));
+        return;
+    }
+    if (x->state == EXCHANGE_READING && x->resp.state == RESP_BODY) {
+        client_resp_cut(&x->resp);
+        complete(x);
         return;
     }
     time_out(x, x->total_due_ms <= now);
@@ -377,6 +389,7 @@ void exchange_on_data(struct http_exchange *x, const char *p, size_t n)
         x->state = EXCHANGE_READING;
         x->phase_due_ms = TIME_NEVER;
     }
+    const bool was_body = x->resp.state == RESP_BODY;
     switch (client_resp_feed(&x->resp, p, n)) {
     case RESP_DONE:
         complete(x);
@@ -384,8 +397,12 @@ void exchange_on_data(struct http_exchange *x, const char *p, size_t n)
     case RESP_FAILED:
         exchange_fail(x, &x->resp.err);
         return;
-    case RESP_HEAD:
     case RESP_BODY:
+        if (!was_body) {
+            set_phase(x, EXCHANGE_READING, BODY_MS);
+        }
+        return;
+    case RESP_HEAD:
         return;
     }
 }

@@ -21,7 +21,8 @@
  *
  * Invariant: an exchange waits only while its origin or the whole client is at its cap, or while
  * dialing pauses for lack of file descriptors.
- * User callbacks run in two places only: exchange_complete (from a stream event) and the end timer.
+ * User callbacks run in two places only: complete (from a stream event, or from the exchange's
+ * timer when a body is too slow) and the end timer.
  */
 #ifndef LL_HTTP_CLIENT_INTERNAL_H
 #define LL_HTTP_CLIENT_INTERNAL_H

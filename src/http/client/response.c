@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "response.h"
 
+#include "longline/check.h"
 #include "longline/mem.h"
 
 #define FIRST_FIELDS      16
@@ -167,11 +168,14 @@ static int on_message_complete(llhttp_t *p)
 {
     struct client_resp *r = p->data;
     if (is_interim(p->status_code)) {
-        return 0;
+        /* After one that ends the connection the parser would take nothing more. */
+        r->single_use = r->single_use || llhttp_should_keep_alive(p) == 0;
+        r->after_interim = true;
+        return HPE_PAUSED;
     }
     /* A transfer coding on HTTP/1.0 is suspect framing (RFC 9112 6.1). */
     const bool odd_framing = p->http_minor == 0 && (p->flags & F_TRANSFER_ENCODING) != 0;
-    r->keep_alive = llhttp_should_keep_alive(p) != 0 && !odd_framing;
+    r->keep_alive = llhttp_should_keep_alive(p) != 0 && !odd_framing && !r->single_use;
     r->state = RESP_DONE;
     return HPE_PAUSED;
 }
@@ -211,6 +215,8 @@ void client_resp_reset(struct client_resp *r, const struct resp_limits *limits, 
     r->err.code = 0;
     r->limits = *limits;
     r->head_request = head_request;
+    r->single_use = false;
+    r->after_interim = false;
     r->in_field = false;
     r->n_fields = 0;
     r->head_seen = 0;
@@ -263,6 +269,26 @@ static void check_raw(struct client_resp *r, enum resp_state before, size_t seen
     }
 }
 
+/* llhttp_execute, over the interim responses. *end: where a pause came. */
+static enum llhttp_errno parse(struct client_resp *r, const char *p, size_t n, const char **end)
+{
+    enum llhttp_errno e = HPE_OK;
+    *end = p;
+    while (n != 0) {
+        e = llhttp_execute(&r->parser, p, n);
+        *end = llhttp_get_error_pos(&r->parser);
+        if (e != HPE_PAUSED || !r->after_interim) {
+            return e;
+        }
+        n -= (size_t)(*end - p);
+        p = *end;
+        r->after_interim = false;
+        llhttp_reset(&r->parser);
+        e = HPE_OK;
+    }
+    return e;
+}
+
 enum resp_state client_resp_feed(struct client_resp *r, const char *p, size_t n)
 {
     const enum resp_state before = r->state;
@@ -272,10 +298,11 @@ enum resp_state client_resp_feed(struct client_resp *r, const char *p, size_t n)
         return before;
     }
     r->started = true;
-    const enum llhttp_errno e = llhttp_execute(&r->parser, p, n);
+    const char *end = NULL;
+    const enum llhttp_errno e = parse(r, p, n, &end);
     if (r->state == RESP_DONE) {
         /* Bytes after the response: nobody asked for them, so the connection is not trusted. */
-        if (e == HPE_PAUSED && llhttp_get_error_pos(&r->parser) != p + n) {
+        if (e == HPE_PAUSED && end != p + n) {
             r->keep_alive = false;
         }
         resolve_headers(r);
@@ -287,6 +314,15 @@ enum resp_state client_resp_feed(struct client_resp *r, const char *p, size_t n)
     }
     check_raw(r, before, seen, n);
     return r->state;
+}
+
+void client_resp_cut(struct client_resp *r)
+{
+    LL_ASSERT(r->state == RESP_BODY);
+    r->state = RESP_DONE;
+    r->body_truncated = true;
+    r->keep_alive = false;
+    resolve_headers(r);
 }
 
 enum resp_state client_resp_eof(struct client_resp *r)

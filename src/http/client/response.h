@@ -5,8 +5,9 @@
  * Happy path: client_resp_reset, then client_resp_feed with the bytes as they come until it says
  * RESP_DONE; a body without length ends with client_resp_eof.
  *
- * 1xx responses are skipped and count against the head limit; 101 fails. A body beyond max_body
- * ends the response early: RESP_DONE with body_truncated and without keep_alive.
+ * 1xx responses are skipped and count against the head limit; 101 fails. One that speaks against
+ * keep-alive (Connection: close, HTTP/1.0) only costs the connection. A body beyond max_body, or
+ * one that is cut, ends the response early: RESP_DONE with body_truncated and without keep_alive.
  */
 #ifndef LL_HTTP_CLIENT_RESPONSE_H
 #define LL_HTTP_CLIENT_RESPONSE_H
@@ -50,7 +51,9 @@ struct client_resp {
     /* private */
     llhttp_t parser;
     struct resp_limits limits;
-    bool head_request; /* the response has no body whatever it says */
+    bool head_request;  /* the response has no body whatever it says */
+    bool single_use;    /* a 1xx said that the connection ends */
+    bool after_interim; /* the parser is to start again */
     bool in_field;
     struct buf text;
     struct resp_field *fields;
@@ -68,6 +71,8 @@ void client_resp_reset(struct client_resp *r, const struct resp_limits *limits, 
 void client_resp_shrink(struct client_resp *r, size_t keep);
 
 enum resp_state client_resp_feed(struct client_resp *r, const char *p, size_t n);
+/* The rest of the body is not waited for: RESP_BODY becomes RESP_DONE. */
+void client_resp_cut(struct client_resp *r);
 /* The peer closed its side in an orderly way. RESP_DONE or RESP_FAILED. */
 enum resp_state client_resp_eof(struct client_resp *r);
 
