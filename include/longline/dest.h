@@ -53,7 +53,7 @@ struct dest_outcome {
     struct str error;    /* a sentence; empty on success */
     struct str response; /* first bytes of the response body */
     bool response_truncated;
-    bool canceled;    /* shutting down, or no connection was free: not an attempt, tried again */
+    bool canceled;    /* shutting down, or nothing of ours was free in time: not an attempt */
     bool overload;    /* 429, 502, 503, 504 or timeout: send less */
     bool unreachable; /* no answer at all (DNS, connect, TLS, timeout): counts for the breaker*/
     bool blocked;     /* refused by the egress policy: the operator is told */

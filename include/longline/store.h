@@ -4,7 +4,8 @@
  *
  *   journal  the truth. Written by one writer thread, in commits that are on disk before anyone is
  *            told. Whatever was queued while the last commit ran is the next commit.
- *   index    derived from the journal by a second thread; may be deleted, is rebuilt.
+ *   index    derived from the journal by a second thread; may be deleted, is rebuilt: also when it
+ *            is damaged, and after a run that ended by a fatal signal.
  *
  * Writing: store_put_* and store_del_* add to the open batch; at the end of the turn it goes to
  * the writer. A waiter added after them is called when they are durable. Order is kept: what was
@@ -34,7 +35,8 @@ struct store_cfg { /* section [store] */
     int64_t map_size;               /* virtual address space for the journal, bytes */
     int64_t max_size;               /* quota on used bytes (journal and index); 0: map_size */
     int64_t min_free_disk;          /* bytes that stay free on the file system */
-    int64_t retention_ms;           /* age at which events and attempts are purged */
+    int64_t retention_ms;           /* age at which rows are purged; a step of the wall clock
+                                       counts when it has held for an hour */
     int64_t commit_interval_us_max; /* longest spacing of commits under load; 0: none */
     int64_t max_pending_bytes;      /* handed over and not committed; publishes are refused above */
     int64_t idempotency_ttl_ms;
@@ -49,7 +51,8 @@ struct store_options {
 };
 
 /* Opens or creates; checks format version; takes the directory's lock (ERR_BUSY when another
- * process has it); starts the threads. */
+ * process has it); starts the threads. ERR_CORRUPT, with what to do: a damaged object, an empty
+ * journal beside an index. Installs handlers for fatal signals: see crash_mark.h. */
 int store_open(struct store **out, struct loop *l, const struct store_options *o,
                struct err_detail *err) LL_MUST_USE;
 void store_reload(struct store *s, const struct store_cfg *cfg);
@@ -61,7 +64,8 @@ void store_close(struct store *s, void (*done)(void *ctx), void *ctx);
 enum store_level {
     STORE_LEVEL_OK,
     STORE_LEVEL_HIGH, /* above 80 % of quota or disk: publishes go on, purge works harder */
-    STORE_LEVEL_FULL, /* above 90 %: publishes and new configuration are refused */
+    STORE_LEVEL_FULL, /* above 90 %: publishes and new configuration are refused; pages that a
+                         backup still reads count as used */
     STORE_LEVEL_STOP  /* above 97 %: only purging; attempts wait */
 };
 enum store_level store_get_level(const struct store *s);
@@ -110,6 +114,7 @@ uint32_t store_next_dest_num(struct store *s);
 
 /* ---- recovery, before anything is put ---- */
 typedef int (*store_object_fn)(void *ctx, struct str key, struct str value); /* non-zero stops */
+/* ERR_CORRUPT at an object that cannot be read. */
 int store_each_object(struct store *s, enum store_object kind, store_object_fn fn, void *ctx);
 typedef int (*store_retry_fn)(void *ctx, const struct retry_record *rt);
 int store_each_retry(struct store *s, store_retry_fn fn, void *ctx);

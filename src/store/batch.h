@@ -74,7 +74,8 @@ struct batch {
     uint32_t dest_num; /* 0: unchanged */
     bool has_skew;
     struct skew skew;
-    bool last; /* marks the orderly end; the writer stops after it */
+    bool last;         /* marks the orderly end; the writer stops after it */
+    int64_t closed_ms; /* when that was */
     struct batch_result {
         int rc;
         int foreign;

@@ -192,6 +192,13 @@ int env_open(struct env *e, const struct env_spec *spec, struct err_detail *err)
         env_close(e);
         return rc;
     }
+    if (spec->check != NULL) {
+        rc = spec->check(e);
+        if (rc != 0) {
+            env_close(e);
+            return err_set(err, rc, 0, "%.60s: a page is damaged", spec->dir);
+        }
+    }
     rc = open_trees(e, spec);
     if (rc != 0) {
         goto err_mdb;
@@ -218,6 +225,43 @@ void env_close(struct env *e)
     *e = (struct env){0};
 }
 
+/* Lines of "pid thread txnid", below a heading; "-" for a reader that reads nothing. Our own
+ * readers live for moments and do not count. */
+static int on_reader(const char *line, void *ctx)
+{
+    uint64_t *oldest = ctx;
+    struct str rest = str_of(line, strcspn(line, "\n"));
+    struct str word = STR_NULL;
+    struct str last = STR_NULL;
+    uint64_t pid = 0;
+    uint64_t txn = 0;
+
+    while (str_split(&rest, ' ', &word)) {
+        if (word.n != 0 && pid == 0 && str_to_u64(word, &pid) != 0) {
+            return 0;
+        }
+        last = word;
+    }
+    if (pid != (uint64_t)getpid() && str_to_u64(last, &txn) == 0 && txn < *oldest) {
+        *oldest = txn;
+    }
+    return 0;
+}
+
+/* What transactions from this one on have freed cannot be used again yet; UINT64_MAX: all can. */
+static uint64_t oldest_reader(MDB_env *env, uint64_t last_txn)
+{
+    uint64_t oldest = UINT64_MAX;
+    (void)mdb_reader_list(env, on_reader, &oldest);
+    return oldest < last_txn ? oldest : UINT64_MAX;
+}
+
+uint64_t env_file_bytes(const struct env *e)
+{
+    MDB_envinfo info;
+    return mdb_env_info(e->mdb, &info) == 0 ? ((uint64_t)info.me_last_pgno + 1) * e->page : 0;
+}
+
 int env_usage(struct env *e, struct env_usage *out)
 {
     MDB_txn *txn;
@@ -226,6 +270,8 @@ int env_usage(struct env *e, struct env_usage *out)
     MDB_val key;
     MDB_val value;
     uint64_t n_free = 0;
+    uint64_t n_pinned = 0;
+    uint64_t oldest;
     int rc = mdb_txn_begin(e->mdb, NULL, MDB_RDONLY, &txn);
 
     if (rc != 0) {
@@ -237,11 +283,15 @@ int env_usage(struct env *e, struct env_usage *out)
         return err_from_mdb(rc);
     }
     (void)mdb_env_info(e->mdb, &info);
+    oldest = oldest_reader(e->mdb, info.me_last_txnid);
     while ((rc = mdb_cursor_get(cur, &key, &value, MDB_NEXT)) == 0) {
         size_t count = 0;
-        if (value.mv_size >= sizeof(count)) {
+        size_t freed_by = 0;
+        if (value.mv_size >= sizeof(count) && key.mv_size == sizeof(freed_by)) {
             memcpy(&count, value.mv_data, sizeof(count));
+            memcpy(&freed_by, key.mv_data, sizeof(freed_by));
             n_free += count;
+            n_pinned += freed_by >= oldest ? count : 0;
         }
     }
     mdb_cursor_close(cur);
@@ -250,6 +300,7 @@ int env_usage(struct env *e, struct env_usage *out)
         return err_from_mdb(rc);
     }
     out->file = ((uint64_t)info.me_last_pgno + 1) * e->page;
+    out->pinned = n_pinned * e->page;
     n_free *= e->page;
     out->used = out->file > n_free ? out->file - n_free : 0;
     return 0;

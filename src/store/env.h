@@ -12,11 +12,14 @@
 #define ENV_TREES_MAX 8
 #define ENV_PATH_MAX  4096U
 
+struct env;
 struct env_spec {
     const char *dir; /* created when missing */
     size_t map_size;
     const char *const *trees;
     size_t n_trees;
+    /* Called before anything is read from the pages; may be NULL. */
+    int (*check)(struct env *e);
 };
 
 struct env {
@@ -33,11 +36,13 @@ int env_open(struct env *e, const struct env_spec *spec, struct err_detail *err)
 void env_close(struct env *e); /* all transactions must have ended */
 
 struct env_usage {
-    uint64_t used; /* bytes in pages that are not free */
-    uint64_t file; /* bytes in all pages that were ever used: the size of the file */
+    uint64_t used;   /* bytes in pages that are not free */
+    uint64_t pinned; /* in free pages that another process still reads: a backup */
+    uint64_t file;   /* bytes in all pages that were ever used: the size of the file */
 };
 /* Any thread. Counts the free list, so it is not for every commit. */
 int env_usage(struct env *e, struct env_usage *out) LL_MUST_USE;
+uint64_t env_file_bytes(const struct env *e); /* the same `file`, for every commit */
 
 /* Lets the kernel unmap the pages that were read: they count as our resident memory. The map is
  * read-only (LMDB writes through the file, and into the map only in a mode we do not use), so

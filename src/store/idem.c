@@ -38,16 +38,16 @@ static int64_t ttl_ms(const struct store *s)
 }
 
 /* The hour in which the bucket of this moment ends. */
-static uint32_t hour_of(const struct store *s, int64_t wall_ms)
+static uint32_t hour_of(const struct store *s, int64_t now_ms)
 {
     int64_t width = ttl_ms(s) / HOUR_MS / BUCKETS;
     width = width < 1 ? 1 : width;
-    return (uint32_t)((wall_ms / HOUR_MS / width + 1) * width);
+    return (uint32_t)((now_ms / HOUR_MS / width + 1) * width);
 }
 
-uint32_t idem_expired_hour(const struct store *s, int64_t wall_ms)
+uint32_t idem_expired_hour(const struct store *s, int64_t now_ms)
 {
-    const int64_t oldest = wall_ms - ttl_ms(s);
+    const int64_t oldest = now_ms - ttl_ms(s);
     return oldest > 0 ? (uint32_t)(oldest / HOUR_MS) : 0;
 }
 
@@ -154,7 +154,7 @@ void store_put_idempotency(struct store *s, struct str tenant_id, struct str eve
     struct op *op = batch_add(b, OP_PUT_IDEM);
     struct list *node = list_pop_head(&s->spare_idems);
     struct idem *i = node != NULL ? LIST_ENTRY(node, struct idem, node) : mem_zalloc(sizeof(*i));
-    const int64_t now = loop_wall_ms(s->loop);
+    const int64_t now = store_now_ms(s);
     unsigned char bytes[KEY_IDEM + IDEM_BYTES];
     const uint32_t hour = hour_of(s, now);
 
@@ -181,7 +181,7 @@ void store_put_idempotency(struct store *s, struct str tenant_id, struct str eve
 
 static int find_durable(struct store *s, const unsigned char hash[16], uint64_t *seq)
 {
-    const int64_t oldest = loop_wall_ms(s->loop) - ttl_ms(s);
+    const int64_t oldest = store_now_ms(s) - ttl_ms(s);
 
     for (size_t i = s->n_idem_hours; i-- > 0;) {
         unsigned char bytes[KEY_IDEM];

@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "longline/log.h"
 
+#include "crash_mark.h"
 #include "store_internal.h"
 
 #define NS_PER_MS     INT64_C(1000000)
@@ -32,7 +34,8 @@ static int open_env(struct store *s, struct err_detail *err)
     const struct env_spec spec = {.dir = s->index.dir,
                                   .map_size = (size_t)s->cfg.map_size,
                                   .trees = index_trees,
-                                  .n_trees = N_INDEX_TREES};
+                                  .n_trees = N_INDEX_TREES,
+                                  .check = index_check};
     return env_open(&s->index.env, &spec, err);
 }
 
@@ -104,6 +107,10 @@ static int wipe_and_create(struct store *s, struct err_detail *err)
             return err_set(err, ERR_IO, errno, "cannot delete the damaged index");
         }
     }
+    rc = crash_mark_clear(s->cfg.data_dir);
+    if (rc != 0) {
+        return err_set(err, rc, 0, "cannot delete " CRASH_MARK_FILE ": %s", err_text(rc));
+    }
     rc = open_env(s, err);
     if (rc != 0) {
         return rc;
@@ -159,6 +166,18 @@ static void count_backlog(struct store *s)
     atomic_store(&s->index.ready, n <= INDEX_TAIL_MAX);
 }
 
+/* What stands in the place of the directory is not ours to delete. */
+static int check_place(const struct index *x, struct err_detail *err)
+{
+    struct stat st;
+    if (lstat(x->dir, &st) != 0 || (stat(x->dir, &st) == 0 && S_ISDIR(st.st_mode))) {
+        return 0;
+    }
+    return err_set(err, ERR_INVALID, 0,
+                   "%.80s is no directory nor a link to one: delete it, the index is rebuilt",
+                   x->dir);
+}
+
 int index_open(struct store *s, struct err_detail *err)
 {
     struct index *x = &s->index;
@@ -170,7 +189,18 @@ int index_open(struct store *s, struct err_detail *err)
     if (rc != 0) {
         return err_set(err, rc, 0, "the path is too long");
     }
-    rc = open_env(s, &why);
+    rc = check_place(x, err);
+    if (rc == 0 && (rc = crash_mark_arm(s->cfg.data_dir)) != 0) {
+        (void)err_set(err, rc, 0, "cannot open %.100s: %s", s->cfg.data_dir, err_text(rc));
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    if (crash_mark_is_set(s->cfg.data_dir)) {
+        rc = err_set(&why, ERR_CORRUPT, 0, "the last run crashed while the index was open");
+    } else {
+        rc = open_env(s, &why);
+    }
     if (rc == 0) {
         rc = read_head(s, x->feed.upto);
     }
@@ -431,6 +461,7 @@ void index_close(struct store *s)
         x->read_txn = NULL;
     }
     env_close(&x->env);
+    crash_mark_disarm();
     feed_fini(&x->feed);
 }
 

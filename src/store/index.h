@@ -5,7 +5,8 @@
  * Life of the environment: OPEN, until somebody meets damage: LOST. Then the loop ends its read
  * transaction (at once when it saw the damage itself, else on MSG_INDEX_LOST), the thread deletes
  * the files and makes new ones: OPEN again, filled from the beginning of the journal. While it is
- * LOST, and for what it does not hold yet, queries read the journal.
+ * LOST, and for what it does not hold yet, queries read the journal. Damage that nobody meets in
+ * good order ends the process once: see crash_mark.h.
  */
 #ifndef LL_STORE_INDEX_H
 #define LL_STORE_INDEX_H
@@ -71,6 +72,9 @@ struct index {
     struct feed feed;
     char dir[ENV_PATH_MAX];
 };
+
+/* index_check.c. ERR_CORRUPT when a page in use is not what it says. */
+int index_check(struct env *e) LL_MUST_USE;
 
 /* Opens, or deletes and creates. The journal is open. */
 int index_open(struct store *s, struct err_detail *err) LL_MUST_USE;

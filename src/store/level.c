@@ -2,6 +2,10 @@
 /*
  * How full the store is. The quota is compared with the bytes in pages that are not free, because
  * the files never shrink; a disk that fills up lowers it, so that one set of marks serves both.
+ *
+ * Free pages that a backup still reads cannot be used before it ends. They count as used where it
+ * is about room, so that publishes are refused in time; not where it is about how much to delete,
+ * for deleting more would not bring them back.
  */
 #include <sys/statvfs.h>
 
@@ -20,7 +24,7 @@ static uint64_t load(const _Atomic uint64_t *v)
 
 static uint64_t used_bytes(const struct gauges *g)
 {
-    const uint64_t pages = load(&g->journal_used) + load(&g->index_used);
+    const uint64_t pages = load(&g->journal_used) + load(&g->journal_pinned) + load(&g->index_used);
     const int64_t since = atomic_load_explicit(&g->since_scan, memory_order_relaxed);
     if (since >= 0) {
         return pages + (uint64_t)since;
@@ -37,7 +41,7 @@ static uint64_t quota_bytes(const struct store *s)
         (uint64_t)atomic_load_explicit(&s->limits.min_free_disk, memory_order_relaxed);
     const uint64_t disk = load(&g->disk_free);
     const uint64_t files = load(&g->journal_file) + load(&g->index_file);
-    const uint64_t pages = load(&g->journal_used) + load(&g->index_used);
+    const uint64_t pages = load(&g->journal_used) + load(&g->journal_pinned) + load(&g->index_used);
     uint64_t quota = max_size > 0 && (uint64_t)max_size < map ? (uint64_t)max_size : map;
     uint64_t room = disk > keep ? disk - keep : 0;
 
@@ -65,9 +69,17 @@ enum store_level level_of(const struct store *s, uint64_t extra)
 
 uint64_t level_excess(const struct store *s)
 {
-    const uint64_t used = used_bytes(&s->gauges);
-    const uint64_t mark = quota_bytes(s) / 100 * (HIGH_PERCENT - 1);
-    return level_of(s, 0) >= STORE_LEVEL_HIGH && used > mark ? used - mark : 0;
+    const uint64_t all = used_bytes(&s->gauges);
+    const uint64_t pinned = load(&s->gauges.journal_pinned);
+    const uint64_t used = all > pinned ? all - pinned : 0;
+    const uint64_t percent = quota_bytes(s) / 100;
+    const uint64_t mark = percent * (HIGH_PERCENT - 1);
+    return used >= percent * HIGH_PERCENT && used > mark ? used - mark : 0;
+}
+
+bool level_may_purge(const struct store *s)
+{
+    return load(&s->gauges.journal_pinned) == 0 || level_of(s, 0) < STORE_LEVEL_STOP;
 }
 
 void level_look(struct store *s)
@@ -77,6 +89,7 @@ void level_look(struct store *s)
 
     if (env_usage(&s->journal, &usage) == 0) {
         atomic_store(&s->gauges.journal_used, usage.used);
+        atomic_store(&s->gauges.journal_pinned, usage.pinned);
         atomic_store(&s->gauges.journal_file, usage.file);
         atomic_store(&s->gauges.since_scan, 0);
     }

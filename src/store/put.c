@@ -48,9 +48,14 @@ static void account(struct store *s, struct batch *b, size_t n)
     s->pending_bytes += n + BATCH_OP_BYTES;
 }
 
+int64_t store_now_ms(struct store *s)
+{
+    return steady_now(&s->steady, loop_wall_ms(s->loop), loop_mono_ms(s->loop));
+}
+
 uint64_t store_next_seq(struct store *s)
 {
-    return seqgen_next(&s->seqgen, loop_wall_ms(s->loop));
+    return seqgen_next(&s->seqgen, store_now_ms(s));
 }
 
 /* Rounded up, so that the mark is seldom written. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reading everything at start: objects, retries, and the records from `low` on. */
+#include "longline/check.h"
 #include "longline/log.h"
 
 #include "read.h"
@@ -85,9 +86,45 @@ static int object_row(struct scan *sc, const MDB_val *key, const MDB_val *value)
     if (rc != 0) {
         log_error("store.corrupt", LOG_CSTR("tree", "cf"), LOG_STR("key", str_of(k.p + 1, k.n - 1)),
                   LOG_ERR(rc));
-        return 0;
+        return rc;
     }
     return sc->on_object(sc->ctx, str_of(k.p + 1, k.n - 1), payload);
+}
+
+/* A configuration object that is passed over would end its deliveries as if it had been deleted. */
+static int checked_row(struct scan *sc, const MDB_val *key, const MDB_val *value)
+{
+    static const char *const kinds[] = {[STORE_TENANT] = "tenant",
+                                        [STORE_DESTINATION] = "destination",
+                                        [STORE_KEY] = "key",
+                                        [STORE_TOPIC] = "topic"};
+    struct str k = str_of_val(key);
+    struct str id = STR_NULL;
+    struct str owner = STR_NULL;
+    struct str payload;
+    const int rc = value_open(value, &payload);
+    size_t kind;
+
+    if (rc == 0) {
+        return 0;
+    }
+    kind = k.n != 0 ? (unsigned char)k.p[0] : 0;
+    id = k.n != 0 ? str_of(k.p + 1, k.n - 1) : k;
+    if (str_find(id, '\0') < id.n) { /* a destination: tenant, 0, id */
+        (void)str_split(&id, '\0', &owner);
+    }
+    return err_set(sc->ctx, rc, 0,
+                   "a stored %s is damaged, restore the data directory from the backup: " STR_FMT
+                   "%s" STR_FMT,
+                   kind < LL_COUNT(kinds) && kinds[kind] != NULL ? kinds[kind] : "object",
+                   STR_ARG(id), owner.n != 0 ? " of tenant " : "", STR_ARG(owner));
+}
+
+int recover_check_objects(struct store *s, struct err_detail *err)
+{
+    static const char first[1] = {0};
+    struct scan sc = {.s = s, .tree = TREE_CF, .row = checked_row, .ctx = err};
+    return scan_run(&sc, str_of(first, sizeof(first)));
 }
 
 int store_each_object(struct store *s, enum store_object kind, store_object_fn fn, void *ctx)

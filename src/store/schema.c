@@ -4,8 +4,6 @@
 #include "longline/check.h"
 #include "longline/hash.h"
 
-#define META_MAX 64U
-
 void value_seal(unsigned char *value, size_t n)
 {
     LL_ASSERT(n >= SEAL_BYTES);

@@ -59,7 +59,11 @@ enum index_tree { TREE_PO, TREE_EA, TREE_ID, TREE_IMT, N_INDEX_TREES };
 #define META_DEST_NUM  "dest_num" /* u32: the last number given out */
 #define META_SKEW      "skew"     /* four i64: see struct skew */
 #define META_CLEAN     "clean"    /* u8: 1 after an orderly shutdown */
+#define META_TIME      "time"     /* u64: the time of an orderly shutdown */
+#define META_AGES      "ages"     /* see ages.h */
 #define META_UPTO      "upto"     /* index: two u64, the last event and attempt it holds */
+
+#define META_MAX       128U /* the longest of these values */
 
 #define KEY_SEQ        8U
 #define KEY_CHUNK      10U

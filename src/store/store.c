@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "longline/log.h"
@@ -171,7 +172,7 @@ static void on_look(void *ctx)
     struct store *s = ctx;
 
     LL_MAGIC_CHECK(s, STORE_MAGIC);
-    atomic_store(&s->gauges.wall_ms, loop_wall_ms(s->loop));
+    atomic_store(&s->gauges.now_ms, store_now_ms(s));
     if (mapped_bytes() > MAPPED_MAX) {
         env_drop_cache(&s->journal);
         index_drop_cache(s);
@@ -196,6 +197,12 @@ static int take_lock(struct store *s, struct err_detail *err)
         return err_set(err, e == EWOULDBLOCK ? ERR_BUSY : err_from_errno(e), e,
                        "%.80s is in use by another process", s->cfg.data_dir);
     }
+    /* The file may be deleted while we run, the directory may not. Some file systems lock no
+     * directories: there the file has to do. */
+    s->dir_fd = open(s->cfg.data_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (s->dir_fd >= 0 && flock(s->dir_fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+        return err_set(err, ERR_BUSY, errno, "%.80s is in use by another process", s->cfg.data_dir);
+    }
     return 0;
 }
 
@@ -214,6 +221,7 @@ static int load_numbers(struct store *s, MDB_txn *txn)
 {
     const MDB_dbi mt = s->journal.dbi[TREE_MT];
     unsigned char bytes[32];
+    unsigned char ages[AGES_BYTES];
     int rc = meta_get(txn, mt, META_LOW, bytes, 8);
 
     s->low = rc == 0 ? get_be64(bytes) : 0;
@@ -228,7 +236,30 @@ static int load_numbers(struct store *s, MDB_txn *txn)
             s->skew.behind[i] = (int64_t)get_be64(bytes + 16 * i + 8);
         }
     }
+    if (rc == 0 || rc == ERR_NOT_FOUND) {
+        rc = meta_get(txn, mt, META_TIME, bytes, 8);
+        s->closed_ms = rc == 0 ? (int64_t)get_be64(bytes) : 0;
+    }
+    if (rc == 0 || rc == ERR_NOT_FOUND) {
+        rc = meta_get(txn, mt, META_AGES, ages, sizeof(ages));
+        if (rc == 0) {
+            ages_read(&s->writer.ages, ages);
+        }
+    }
     return rc == ERR_NOT_FOUND ? 0 : rc;
+}
+
+/* A new journal beside an index: there was an earlier one, which is lost or was cut to nothing. */
+static int check_new(const struct store *s, struct err_detail *err)
+{
+    char path[ENV_PATH_MAX];
+    struct stat st;
+    if (path_join(path, s->cfg.data_dir, "index/data.mdb") == 0 && stat(path, &st) == 0) {
+        return err_set(err, ERR_CORRUPT, 0,
+                       "the journal is empty but an index is there: restore journal/ from the "
+                       "backup, or delete journal/ and index/ to begin anew");
+    }
+    return 0;
 }
 
 static int check_format(struct store *s, MDB_txn *txn, struct err_detail *err)
@@ -238,6 +269,10 @@ static int check_format(struct store *s, MDB_txn *txn, struct err_detail *err)
     int rc = meta_get(txn, mt, META_FORMAT, bytes, 4);
 
     if (rc == ERR_NOT_FOUND) {
+        rc = check_new(s, err);
+        if (rc != 0) {
+            return rc;
+        }
         put_be32(bytes, JOURNAL_FORMAT);
         rc = meta_put(txn, mt, META_FORMAT, bytes, 4);
     } else if (rc == 0 && get_be32(bytes) != JOURNAL_FORMAT) {
@@ -326,6 +361,7 @@ static struct store *create(struct loop *l, const struct store_options *o)
     s->on_fatal = o->on_fatal;
     s->fatal_ctx = o->ctx;
     s->lock_fd = -1;
+    s->dir_fd = -1;
     set_limits(s, o->cfg);
     list_init(&s->spare);
     list_init(&s->idle_waiters);
@@ -337,7 +373,6 @@ static struct store *create(struct loop *l, const struct store_options *o)
         (struct metric){.kind = METRIC_HISTOGRAM,
                         .name = "longline_store_commit_seconds",
                         .help = "Time from the start of a commit until it is on disk"};
-    atomic_store(&s->gauges.wall_ms, loop_wall_ms(l));
     return s;
 }
 
@@ -358,6 +393,9 @@ static void destroy(struct store *s)
     idem_fini(s);
     if (s->lock_fd >= 0) {
         (void)close(s->lock_fd); /* gives the lock back */
+    }
+    if (s->dir_fd >= 0) {
+        (void)close(s->dir_fd);
     }
     mem_free(s->cfg.data_dir);
     s->magic = 0;
@@ -387,6 +425,9 @@ static int open_files(struct store *s, struct err_detail *err)
         rc = load_meta(s, err);
     }
     if (rc == 0) {
+        rc = recover_check_objects(s, err);
+    }
+    if (rc == 0) {
         rc = index_open(s, err);
     }
     if (rc == 0) {
@@ -401,6 +442,15 @@ static int open_files(struct store *s, struct err_detail *err)
 static uint64_t greatest(uint64_t a, uint64_t b)
 {
     return a > b ? a : b;
+}
+
+/* Continues from the newest of what is known: a row, or the last orderly end. */
+static void start_clock(struct store *s)
+{
+    const int64_t row_ms = SEQ_MS(s->seqgen.last);
+    steady_init(&s->steady, loop_wall_ms(s->loop), loop_mono_ms(s->loop),
+                row_ms > s->closed_ms ? row_ms : s->closed_ms);
+    atomic_store(&s->gauges.now_ms, store_now_ms(s));
 }
 
 int store_open(struct store **out, struct loop *l, const struct store_options *o,
@@ -419,6 +469,7 @@ int store_open(struct store **out, struct loop *l, const struct store_options *o
     s->seqgen.last = greatest(greatest(s->last_event, s->last_attempt),
                               greatest(s->index.feed.upto[0], s->index.feed.upto[1]));
     s->seqgen.last = greatest(s->seqgen.last, s->low);
+    start_clock(s);
     level_look(s);
     rc = mailbox_open(&s->mailbox, l, on_messages, s);
     if (rc != 0) {
@@ -504,6 +555,7 @@ void store_close(struct store *s, void (*done)(void *ctx), void *ctx)
         list_push_tail(&b->waiters, node);
     }
     b->last = true;
+    b->closed_ms = store_now_ms(s);
     s->open = NULL;
     s->is_closing = true;
     writer_push(s, b);

@@ -18,10 +18,12 @@
 #include "longline/map.h"
 #include "longline/store.h"
 
+#include "ages.h"
 #include "batch.h"
 #include "env.h"
 #include "index.h"
 #include "schema.h"
+#include "steady.h"
 
 #define STORE_MAGIC 0x53544f52U
 
@@ -34,11 +36,11 @@ struct limits { /* from the configuration; may change while running */
 };
 
 struct gauges {
-    _Atomic uint64_t journal_used, journal_file;
+    _Atomic uint64_t journal_used, journal_pinned, journal_file;
     _Atomic uint64_t index_used, index_file;
     _Atomic uint64_t disk_free;
     _Atomic int64_t since_scan; /* bytes put minus bytes deleted since they were taken */
-    _Atomic int64_t wall_ms;    /* the loop's clock, for the purge of an idle store */
+    _Atomic int64_t now_ms;     /* store_now_ms, for the purge of an idle store */
     _Atomic uint64_t purged_events, purged_attempts; /* outside of batches */
     _Atomic uint64_t rows_committed, rows_indexed;
     _Atomic int fail_commit_in; /* tests: the n-th commit from now fails; 0: none */
@@ -79,6 +81,7 @@ struct writer {
     uint64_t low;
     size_t since_drop; /* bytes */
     struct purge purge;
+    struct ages ages;
 };
 
 struct idem {
@@ -94,6 +97,7 @@ struct store {
     void (*on_fatal)(void *ctx, const struct err_detail *err);
     void *fatal_ctx;
     int lock_fd;
+    int dir_fd; /* of the data directory, locked as well: the file "lock" may get lost */
     struct env journal;
     struct limits limits;
     struct gauges gauges;
@@ -110,6 +114,8 @@ struct store {
     struct list idle_waiters;
     size_t pending_bytes;
 
+    struct steady steady;
+    int64_t closed_ms; /* when the last run ended in good order; 0: not known */
     struct seqgen seqgen;
     uint64_t last_event, last_attempt; /* put so far: order is checked */
     uint64_t low;
@@ -157,21 +163,29 @@ struct purge_job {
     size_t max_rows;
     int64_t deadline_ns;
     uint64_t n_events, n_attempts, n_rows, bytes; /* deleted */
+    bool has_mark;                                /* of a row's age: to be committed */
 };
 int purge_slice(struct wtxn *t, struct purge *p, struct purge_job *job) LL_MUST_USE;
 
 /* ---- level.c ---- */
 enum store_level level_of(const struct store *s, uint64_t extra);
-uint64_t level_excess(const struct store *s); /* bytes above the mark HIGH */
-void level_look(struct store *s);             /* measures; any thread but the loop */
+uint64_t level_excess(const struct store *s); /* bytes above the mark HIGH that can be freed */
+/* Deleting takes pages too, and gives none back while they are pinned. */
+bool level_may_purge(const struct store *s);
+void level_look(struct store *s); /* measures; any thread but the loop */
+
+/* ---- recover.c ---- */
+/* Every configuration object is readable? ERR_CORRUPT with a text for the operator. */
+int recover_check_objects(struct store *s, struct err_detail *err) LL_MUST_USE;
 
 /* ---- idem.c ---- */
 int idem_load(struct store *s) LL_MUST_USE; /* the buckets that exist */
 void idem_fini(struct store *s);
 void idem_done(struct store *s, struct batch *b); /* b is durable or given up */
-uint32_t idem_expired_hour(const struct store *s, int64_t wall_ms);
+uint32_t idem_expired_hour(const struct store *s, int64_t now_ms);
 
 /* ---- put.c ---- */
+int64_t store_now_ms(struct store *s);      /* loop thread; see steady.h */
 struct batch *store_batch(struct store *s); /* the open batch, with its place in the order */
 
 /* ---- row.c ---- */

@@ -31,6 +31,7 @@
 #define PURGE_EVERY_NS   (100 * NS_PER_MS)
 #define LOOK_EVERY_NS    (1 * NS_PER_S)
 #define LOOK_FULL_NS     (100 * NS_PER_MS)
+#define LOOK_GROWN_PART  64 /* or when the file has grown by this part of the map */
 #define READERS_EVERY_NS (60 * NS_PER_S)
 #define DROP_AFTER_BYTES ((size_t)48 * 1024 * 1024)
 
@@ -116,10 +117,45 @@ struct batch *writer_take_back(struct store *s)
 
 /* ---- one commit ---- */
 
-static uint64_t cutoff_seq(const struct store *s, int64_t wall_ms)
+static uint64_t cutoff_seq(const struct store *s, int64_t now_ms)
 {
-    const int64_t oldest = wall_ms - atomic_load(&s->limits.retention_ms);
-    return oldest > 0 ? SEQ_FROM_MS(oldest) : 0;
+    const int64_t retention_ms = atomic_load(&s->limits.retention_ms);
+    const uint64_t by_age = ages_cutoff(&s->writer.ages, now_ms, retention_ms);
+    const int64_t oldest = now_ms - retention_ms;
+    const uint64_t by_seq = oldest > 0 ? SEQ_FROM_MS(oldest) : 0;
+    return by_seq > by_age ? by_seq : by_age;
+}
+
+static int last_seq(struct wtxn *t, enum journal_tree tree, uint64_t *last)
+{
+    MDB_cursor *cur;
+    MDB_val key;
+    MDB_val value;
+    int rc = wtxn_cursor(t, tree, &cur);
+
+    rc = rc == 0 ? mdb_cursor_get(cur, &key, &value, MDB_LAST) : rc;
+    if (rc == 0 && get_be64(key.mv_data) > *last) {
+        *last = get_be64(key.mv_data);
+    }
+    return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
+static int note_age(struct store *s, struct wtxn *t, int64_t now_ms, struct purge_job *job)
+{
+    unsigned char bytes[AGES_BYTES];
+    uint64_t last = 0;
+    int rc = last_seq(t, TREE_EV, &last);
+
+    rc = rc == 0 ? last_seq(t, TREE_AT, &last) : rc;
+    if (rc != 0 ||
+        !ages_note(&s->writer.ages, last, now_ms, atomic_load(&s->limits.retention_ms))) {
+        return rc;
+    }
+    job->has_mark = true;
+    ages_write(&s->writer.ages, bytes);
+    return meta_put(t->txn, t->env->dbi[TREE_MT], META_AGES, bytes, sizeof(bytes)) == 0
+               ? 0
+               : MDB_CORRUPTED;
 }
 
 static bool purge_is_due(struct store *s, int64_t now_ns)
@@ -135,15 +171,25 @@ static bool purge_is_due(struct store *s, int64_t now_ns)
 static int purge_in(struct store *s, struct wtxn *t, size_t n_arrived, struct purge_job *job)
 {
     struct writer *w = &s->writer;
-    const int64_t wall_ms = atomic_load(&s->gauges.wall_ms);
+    const int64_t now_ms = atomic_load(&s->gauges.now_ms);
     const uint64_t excess = level_excess(s);
     /* At least what arrived since the last slice, and a little more. */
     const size_t wanted = 2 * n_arrived + 64;
+    int rc;
 
+    w->purge.more = false;
+    if (!level_may_purge(s)) {
+        return 0;
+    }
+    rc = note_age(s, t, now_ms, job);
+    if (rc != 0) {
+        return rc;
+    }
     *job = (struct purge_job){
-        .cutoff_seq = cutoff_seq(s, wall_ms),
-        .cutoff_hour = idem_expired_hour(s, wall_ms),
+        .cutoff_seq = cutoff_seq(s, now_ms),
+        .cutoff_hour = idem_expired_hour(s, now_ms),
         .excess = excess,
+        .has_mark = job->has_mark,
         .low = w->low,
         .max_rows =
             excess != 0 || n_arrived == 0 || wanted > PURGE_MAX_ROWS ? PURGE_MAX_ROWS : wanted,
@@ -184,7 +230,7 @@ static int commit(struct store *s, struct batch *b, struct purge_job *job)
     if (rc == 0 && is_made_to_fail(s)) {
         rc = EIO;
     }
-    if (rc != 0 || (b == NULL && job->n_rows == 0)) {
+    if (rc != 0 || (b == NULL && job->n_rows == 0 && !job->has_mark)) {
         wtxn_abort(&t);
         return rc;
     }
@@ -237,6 +283,16 @@ static void drop_cache_after(struct store *s, size_t bytes)
     }
 }
 
+/* Commits also take pages for the trees, which only a look finds; with a backup at work the file
+ * grows by all of them. */
+static void look_early(struct store *s)
+{
+    const uint64_t known = atomic_load(&s->gauges.journal_file);
+    if (env_file_bytes(&s->journal) > known + (uint64_t)s->cfg.map_size / LOOK_GROWN_PART) {
+        s->writer.next_look_ns = 0; /* only this thread changes it */
+    }
+}
+
 /* Returns false when the thread has to end. */
 static bool do_batch(struct store *s, struct batch *b)
 {
@@ -259,6 +315,7 @@ static bool do_batch(struct store *s, struct batch *b)
         atomic_fetch_add(&s->gauges.since_scan, (int64_t)bytes);
         atomic_fetch_add(&s->gauges.rows_committed, n_rows);
         w->low = low != 0 ? low : w->low;
+        look_early(s);
     }
     (void)pthread_mutex_lock(&w->mu);
     note_pace(w, n_ops, start_ns, end_ns, atomic_load(&s->limits.interval_us_max));
@@ -277,11 +334,12 @@ static void look(struct store *s, int64_t now_ns)
     struct writer *w = &s->writer;
     int dead = 0;
 
-    level_look(s);
-    if (now_ns >= w->next_readers_ns) {
+    /* A backup that was killed left its reader behind. */
+    if (now_ns >= w->next_readers_ns || atomic_load(&s->gauges.journal_pinned) != 0) {
         (void)mdb_reader_check(s->journal.mdb, &dead);
         w->next_readers_ns = now_ns + READERS_EVERY_NS;
     }
+    level_look(s);
     (void)pthread_mutex_lock(&w->mu);
     w->next_look_ns =
         mono_ns() + (level_of(s, 0) >= STORE_LEVEL_HIGH ? LOOK_FULL_NS : LOOK_EVERY_NS);

@@ -119,7 +119,7 @@ static int apply_op(struct wtxn *t, const struct batch *b, const struct op *op)
 
 static int put_meta(struct wtxn *t, const char *name, const void *p, size_t n)
 {
-    unsigned char bytes[SEAL_BYTES + 64];
+    unsigned char bytes[SEAL_BYTES + META_MAX];
     memcpy(bytes + SEAL_BYTES, p, n);
     value_seal(bytes, SEAL_BYTES + n);
     return put(t, TREE_MT, str_c(name), str_of((const char *)bytes, SEAL_BYTES + n), 0);
@@ -146,7 +146,11 @@ static int apply_meta(struct wtxn *t, const struct batch *b)
         rc = put_meta(t, META_SKEW, bytes, 32);
     }
     if (rc == 0 && b->last) {
-        rc = put_meta(t, META_CLEAN, "\1", 1);
+        put_be64(bytes, (uint64_t)b->closed_ms);
+        rc = put_meta(t, META_TIME, bytes, 8);
+        if (rc == 0) {
+            rc = put_meta(t, META_CLEAN, "\1", 1);
+        }
     }
     return rc;
 }
