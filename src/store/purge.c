@@ -4,7 +4,10 @@
  *
  * By age: the front of ev, at, rt and ik, whatever its state. By size: resolved events, oldest
  * first, walking on from where the last slice stopped and starting over at `low`; an event is
- * resolved when it is below low and has no retry rows. An attempt goes when its event is gone.
+ * resolved when it is below low and has no retry rows. An attempt goes when its event is gone; when
+ * the store is full and no resolved event is left, the oldest attempts go before their events. What
+ * is pending needs none of them, and without that the attempts of one endpoint that fails would
+ * fill the store up to the mark at which none may start.
  *
  * After every deletion the cursor is placed anew: rows move between pages when pages are merged.
  */
@@ -190,29 +193,42 @@ static int purge_resolved_events(struct wtxn *t, struct purge *p, struct purge_j
     return 0;
 }
 
-static int purge_orphan_attempts(struct wtxn *t, struct purge *p, struct purge_job *job)
+/* May the attempt go? Those of events above low say what a restart need not do again. */
+static int may_go(struct wtxn *t, const struct purge_job *job, uint64_t event_seq, bool with_events,
+                  bool *out)
 {
+    unsigned char bytes[KEY_SEQ];
+    MDB_val key = val_of(bytes, sizeof(bytes));
+    MDB_val event;
+    int rc;
+
+    key_seq(bytes, event_seq);
+    rc = mdb_get(t->txn, t->env->dbi[TREE_EV], &key, &event);
+    *out = rc == MDB_NOTFOUND || (with_events && event_seq < job->low && job->bytes < job->excess);
+    return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
+static int purge_attempts(struct wtxn *t, struct purge *p, struct purge_job *job, bool with_events)
+{
+    /* Above low there are no orphans to look for. */
+    const uint64_t end = with_events ? UINT64_MAX : job->low;
     size_t n_seen = 0;
 
     while (n_seen++ < 2 * job->max_rows && !is_spent(job, p)) {
-        unsigned char bytes[KEY_SEQ];
-        MDB_val key = val_of(bytes, sizeof(bytes));
         MDB_val value;
-        MDB_val event;
         MDB_cursor *cur;
         uint64_t seq = 0;
+        bool goes = false;
         int rc = place(t, TREE_AT, p->attempt_pos, &cur, &seq, &value);
 
-        if (rc == MDB_NOTFOUND || (rc == 0 && seq >= job->low)) {
+        if (rc == MDB_NOTFOUND || (rc == 0 && seq >= end)) {
             p->attempt_pos = 0;
             return 0;
         }
-        if (rc != 0) {
-            return rc;
+        if (rc == 0) {
+            rc = may_go(t, job, attempt_peek_event(str_of_val(&value)), with_events, &goes);
         }
-        key_seq(bytes, attempt_peek_event(str_of_val(&value)));
-        rc = mdb_get(t->txn, t->env->dbi[TREE_EV], &key, &event);
-        if (rc == MDB_NOTFOUND) {
+        if (rc == 0 && goes) {
             rc = del_record(t, cur, seq, &value, job);
             job->n_attempts++;
         }
@@ -250,7 +266,8 @@ int purge_slice(struct wtxn *t, struct purge *p, struct purge_job *job)
         job->max_rows = max_rows;
     }
     if (rc == 0 && job->excess != 0) {
-        rc = purge_orphan_attempts(t, p, job);
+        /* A walk over the events that came to its end has found all there was. */
+        rc = purge_attempts(t, p, job, job->is_full && p->event_pos == 0);
     }
     return rc;
 }

@@ -159,6 +159,7 @@ struct purge_job {
     uint64_t cutoff_seq;  /* rows below are too old */
     uint32_t cutoff_hour; /* idempotency buckets that ended before are too old */
     uint64_t excess;      /* bytes to be freed by size */
+    bool is_full;         /* so much that the log of what is pending may go too */
     uint64_t low;
     size_t max_rows;
     int64_t deadline_ns;

@@ -189,6 +189,7 @@ static int purge_in(struct store *s, struct wtxn *t, size_t n_arrived, struct pu
         .cutoff_seq = cutoff_seq(s, now_ms),
         .cutoff_hour = idem_expired_hour(s, now_ms),
         .excess = excess,
+        .is_full = level_of(s, 0) >= STORE_LEVEL_FULL,
         .has_mark = job->has_mark,
         .low = w->low,
         .max_rows =

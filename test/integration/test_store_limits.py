@@ -113,8 +113,8 @@ def test_quota(make_gateway):
         ready = g.api.request("GET", "/readyz").json
         assert ready["store"] in ("high", "full")
         assert g.api.request("GET", "/healthz").status == 200
-        n = n_attempts(g, "before")
-        wait_until(lambda: n_attempts(g, "before") >= n + 3, "further attempts")
+        n = len(hook.requests)
+        wait_until(lambda: len(hook.requests) >= n + 3, "further attempts")
 
         # A restart changes nothing.
         g.restart()
@@ -130,6 +130,34 @@ def test_quota(make_gateway):
         for each in (ledger, bulk):
             each.settle(deadline=60)
             each.check()
+
+
+def test_a_failing_endpoint_does_not_stop_deliveries(make_gateway, receiver):
+    """
+    Its attempts are kept with up to 4 KiB each. With nothing else to delete they make room for one
+    another, so that the store never comes to where no attempt may start.
+    """
+    g = make_gateway(
+        {
+            **FAST_RETRIES,
+            "delivery.retry_interval": "200ms",
+            "delivery.retry_max_delay": "200ms",
+            "delivery.retry_limit": "1000",
+            "store.max_size": "12MiB",
+        }
+    ).start()
+    hook = receiver.hook().script(Reply(500, b"e" * 8000))
+    d, ledger = with_destination(g, hook.url)
+    ledger.hook = hook
+    assert_refusal(fill(g, "t", ledger, size=3000))
+    name = "longline_store_purged_attempts_total"
+    wait_until(lambda: g.metric(name) * 4096 > 2 * 12 * MIB, "attempts that went", deadline=60)
+    n = len(hook.requests)
+    wait_until(lambda: len(hook.requests) > n + 100, "further attempts")
+    hook.script(Reply(200))
+    ledger.settle(deadline=60)
+    ledger.check()
+    wait_until(lambda: accepts(g), "room for new events")
 
 
 def test_delivered_events_make_room(make_gateway, receiver):

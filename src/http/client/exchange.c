@@ -354,6 +354,7 @@ void exchange_send(struct http_exchange *x)
     struct err_detail err;
 
     client_resp_reset(&x->resp, &limits, x->is_head);
+    set_phase(x, EXCHANGE_WRITING, cfg->write_timeout_ms); /* a failure is of this connection */
     const int rc = stream_write(x->conn->stream, parts, x->body.n != 0 ? 2 : 1);
     if (rc == ERR_TOO_BIG) {
         err_set(&err, rc, 0, "the request is too large to send");
@@ -371,7 +372,6 @@ void exchange_send(struct http_exchange *x)
         return;
     }
     x->pending_seen = pending;
-    set_phase(x, EXCHANGE_WRITING, cfg->write_timeout_ms);
 }
 
 void exchange_on_drain(struct http_exchange *x)
