@@ -138,7 +138,7 @@ int health_run(const struct cli *cli)
     char text[URL_MAX];
     const struct str base = cli->url != NULL ? str_c(cli->url) : STR("http://127.0.0.1:3333");
     struct err_detail err = {0};
-    struct url url;
+    struct url url = {0};
     if (health_url(text, base, &url, &err) != 0) {
         (void)fprintf(stderr, "longline: health: --url: %s\n", err.msg);
         return EXIT_USAGE;

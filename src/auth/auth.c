@@ -68,8 +68,7 @@ void auth_free(struct auth *a)
     if (a == NULL) {
         return;
     }
-    sign_key_fini(&a->jwt_key);
-    mem_wipe(a, sizeof(*a));
+    mem_wipe(a, sizeof(*a)); /* the key too */
     mem_free(a);
 }
 

@@ -265,7 +265,7 @@ int registry_put_dest(struct registry *r, const struct destination *d)
     const uint32_t num = de->dest->num; /* d may be what goes */
     LL_ASSERT(num == d->num);
     const size_t room = room_beside(de->tenant->weight - de->weight);
-    uint32_t weight;
+    uint32_t weight = 0;
     int rc = store_admit_replace(r->store);
     if (rc == 0) {
         rc = dest_save(r, d, room > de->weight ? room : de->weight, &weight);

@@ -6,6 +6,8 @@
 #include "longline/enc.h"
 #include "longline/id.h"
 
+#define ROW      ((size_t)16) /* bytes of a mark on disk: seq, time */
+
 #define SLACK_MS 60000 /* seqs this little ahead are as good as the time */
 #define PARTS    4     /* marks per retention: rows go at most a quarter of it late */
 
@@ -56,17 +58,17 @@ void ages_write(const struct ages *a, unsigned char out[AGES_BYTES])
 {
     memset(out, 0, AGES_BYTES);
     for (size_t i = 0; i < a->n; i++) {
-        put_be64(out + 16 * i, a->v[i].seq);
-        put_be64(out + 16 * i + 8, (uint64_t)a->v[i].ms);
+        put_be64(out + ROW * i, a->v[i].seq);
+        put_be64(out + ROW * i + 8, (uint64_t)a->v[i].ms);
     }
 }
 
 void ages_read(struct ages *a, const unsigned char bytes[AGES_BYTES])
 {
     a->n = 0;
-    while (a->n < AGES_MAX && get_be64(bytes + 16 * a->n) != 0) {
-        a->v[a->n] = (struct age_mark){.seq = get_be64(bytes + 16 * a->n),
-                                       .ms = (int64_t)get_be64(bytes + 16 * a->n + 8)};
+    while (a->n < AGES_MAX && get_be64(bytes + ROW * a->n) != 0) {
+        a->v[a->n] = (struct age_mark){.seq = get_be64(bytes + ROW * a->n),
+                                       .ms = (int64_t)get_be64(bytes + ROW * a->n + 8)};
         a->n++;
     }
 }

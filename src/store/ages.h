@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #define AGES_MAX   6U
-#define AGES_BYTES (AGES_MAX * 16U)
+#define AGES_BYTES ((size_t)AGES_MAX * 16)
 
 struct age_mark {
     uint64_t seq;

@@ -8,27 +8,27 @@
 #include "webhook.h"
 
 struct failure {
-    int err;
     struct str code; /* Outpost's error classes, and blocked_address */
-    bool answered;   /* the endpoint is there, though what it says cannot be used */
+    int err;
+    bool answered; /* the endpoint is there, though what it says cannot be used */
 };
 
 static const struct failure failures[] = {
-    {ERR_DNS, {"dns_error", 9}, false},
-    {ERR_REFUSED, {"connection_refused", 18}, false},
-    {ERR_RESET, {"connection_reset", 16}, false},
-    {ERR_CLOSED, {"connection_reset", 16}, false},
-    {ERR_UNREACHABLE, {"network_unreachable", 19}, false},
-    {ERR_TIMEOUT, {"timeout", 7}, false},
-    {ERR_TLS, {"tls_error", 9}, false},
-    {ERR_PROTO, {"protocol_error", 14}, true},
-    {ERR_TOO_BIG, {"protocol_error", 14}, true},
-    {ERR_BLOCKED, {"blocked_address", 15}, false},
+    {{"dns_error", 9}, ERR_DNS, false},
+    {{"connection_refused", 18}, ERR_REFUSED, false},
+    {{"connection_reset", 16}, ERR_RESET, false},
+    {{"connection_reset", 16}, ERR_CLOSED, false},
+    {{"network_unreachable", 19}, ERR_UNREACHABLE, false},
+    {{"timeout", 7}, ERR_TIMEOUT, false},
+    {{"tls_error", 9}, ERR_TLS, false},
+    {{"protocol_error", 14}, ERR_PROTO, true},
+    {{"protocol_error", 14}, ERR_TOO_BIG, true},
+    {{"blocked_address", 15}, ERR_BLOCKED, false},
 };
 
 static const struct failure *failure_of(int err)
 {
-    static const struct failure other = {0, {"network_error", 13}, false};
+    static const struct failure other = {{"network_error", 13}, 0, false};
     for (size_t i = 0; i < LL_COUNT(failures); i++) {
         if (failures[i].err == err) {
             return &failures[i];

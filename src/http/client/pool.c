@@ -29,7 +29,11 @@ struct str pool_origin_key(const void *origin)
 
 static char to_lower(char ch)
 {
-    return ch >= 'A' && ch <= 'Z' ? (char)(ch - 'A' + 'a') : ch;
+    static const char small[] = "abcdefghijklmnopqrstuvwxyz";
+    if (ch >= 'A' && ch <= 'Z') {
+        return small[ch - 'A'];
+    }
+    return ch;
 }
 
 static size_t make_key(char out[KEY_MAX], const struct url *url, size_t *host_at)
