@@ -612,16 +612,26 @@ static int init_channel(struct dns *d, size_t n_servers, ares_channel *out, stru
     return 0;
 }
 
+/* c-ares 1.24 (not in Debian 12) has a new function for it and deprecates the old one. */
 static size_t count_servers(ares_channel ch)
 {
-    struct ares_addr_port_node *first = NULL;
     size_t n = 0;
+#if ARES_VERSION >= 0x011800
+    char *csv = ares_get_servers_csv(ch);
+    n = csv != NULL && csv[0] != '\0' ? 1 : 0;
+    for (const char *p = csv; n != 0 && *p != '\0'; p++) {
+        n += *p == ',' ? 1 : 0;
+    }
+    ares_free_string(csv);
+#else
+    struct ares_addr_port_node *first = NULL;
     if (ares_get_servers_ports(ch, &first) == ARES_SUCCESS) {
         for (const struct ares_addr_port_node *it = first; it != NULL; it = it->next) {
             n++;
         }
         ares_free_data(first);
     }
+#endif
     return n < MAX_SERVERS ? n : MAX_SERVERS;
 }
 
