@@ -9,7 +9,7 @@
 #include "longline/check.h"
 #include "longline/mem.h"
 
-#include "record_internal.h"
+#include "record/record_internal.h"
 
 #define OBJECT_MAX   ((size_t)1024 * 1024)
 #define KEY_TEXT_MAX (KEY_OBJECT_MAX - 1U)

@@ -3,7 +3,7 @@
 #include "longline/check.h"
 #include "longline/log.h"
 
-#include "read.h"
+#include "query/read.h"
 
 #define HEADS_MAX  ((size_t)64 * 1024 * 1024)
 #define DROP_EVERY 16384U /* rows between two releases of mapped memory */

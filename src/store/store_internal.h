@@ -18,12 +18,12 @@
 #include "longline/map.h"
 #include "longline/store.h"
 
-#include "ages.h"
-#include "batch.h"
-#include "env.h"
-#include "index.h"
-#include "schema.h"
-#include "steady.h"
+#include "index/index.h"
+#include "journal/batch.h"
+#include "journal/env.h"
+#include "record/schema.h"
+#include "upkeep/ages.h"
+#include "upkeep/steady.h"
 
 #define STORE_MAGIC 0x53544f52U
 

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "store/postings.h"
+#include "store/index/postings.h"
 #include "store/store_internal.h"
 
 #define N 500

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "longline/mem.h"
-#include "store/record_internal.h"
+#include "store/record/record_internal.h"
 
 #define GOLDEN_MAX 65536
 

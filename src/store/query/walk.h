@@ -6,8 +6,8 @@
 #ifndef LL_STORE_WALK_H
 #define LL_STORE_WALK_H
 
-#include "postings.h"
-#include "read.h"
+#include "index/postings.h"
+#include "query/read.h"
 
 #define WALK_GROUPS 2 /* filters that are intersected */
 

@@ -3,7 +3,7 @@
  * Lists: every candidate of the walk is decoded and compared with the whole filter, so the index
  * may name too much (hash collisions, other tenants' destinations) but the page is exact.
  */
-#include "walk.h"
+#include "query/walk.h"
 
 #define MAX_BYTES   ((size_t)4 * 1024 * 1024)
 #define LIMIT_MAX   10000U

@@ -18,7 +18,7 @@
 
 #include "longline/arena.h"
 
-#include "terms.h"
+#include "index/terms.h"
 
 #define POSTING_HEAD      12U
 #define POSTING_VALUE_MAX 1500U /* inline in its page, two to a page */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "postings.h"
+#include "index/postings.h"
 
 #include <errno.h>
 
 #include "longline/hash.h"
 
-#include "schema.h"
+#include "record/schema.h"
 
 #define VARINT_MAX 10U
 

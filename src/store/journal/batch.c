@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "batch.h"
+#include "journal/batch.h"
 
 #include "longline/check.h"
 #include "longline/mem.h"

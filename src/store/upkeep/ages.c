@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ages.h"
+#include "upkeep/ages.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #define _GNU_SOURCE /* O_PATH, NSIG */
-#include "crash_mark.h"
+#include "upkeep/crash_mark.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +11,7 @@
 
 #include "longline/check.h"
 
-#include "env.h"
+#include "journal/env.h"
 
 static const int fatal[] = {SIGSEGV, SIGBUS, SIGABRT, SIGILL, SIGFPE};
 

@@ -15,7 +15,7 @@
 
 #include "longline/clock.h"
 
-#include "record_internal.h"
+#include "record/record_internal.h"
 
 #define CLOCK_EVERY 32U   /* rows between two looks at the clock */
 #define INLINE_MAX  2000U /* larger rows have a page of their own */

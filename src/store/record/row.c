@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From rows to records. A record up to ROW_MAX is one row and is read where it is mapped. */
-#include "record_internal.h"
+#include "record/record_internal.h"
 #include "store_internal.h"
 
 int row_join(MDB_txn *txn, const struct env *journal, uint64_t seq, struct str first, size_t need,

@@ -9,7 +9,7 @@
 
 #include "longline/mem.h"
 
-#include "index.h"
+#include "index/index.h"
 
 /* Pages that are looked at: 256 MiB of an index, read ahead of its use in a fraction of a second.
  * What lies beyond is met when it is used. */

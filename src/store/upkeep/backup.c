@@ -14,8 +14,8 @@
 #include "longline/rng.h"
 #include "longline/store.h"
 
-#include "env.h"
-#include "schema.h"
+#include "journal/env.h"
+#include "record/schema.h"
 
 #define COPY_BLOCK 65536U
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "steady.h"
+#include "upkeep/steady.h"
 
 #include "longline/log.h"
 

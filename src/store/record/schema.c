@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "schema.h"
+#include "record/schema.h"
 
 #include "longline/check.h"
 #include "longline/hash.h"

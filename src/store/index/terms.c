@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "terms.h"
+#include "index/terms.h"
 
 #include <stdlib.h>
 

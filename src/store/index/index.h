@@ -14,10 +14,10 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "batch.h"
-#include "env.h"
-#include "schema.h"
-#include "terms.h"
+#include "index/terms.h"
+#include "journal/batch.h"
+#include "journal/env.h"
+#include "record/schema.h"
 
 struct store;
 

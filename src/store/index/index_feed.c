@@ -9,8 +9,8 @@
 #include "longline/log.h"
 #include "longline/mem.h"
 
-#include "postings.h"
-#include "record_internal.h"
+#include "index/postings.h"
+#include "record/record_internal.h"
 #include "store_internal.h"
 
 #define ROWS_MAX    10000U /* per tree and batch */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "env.h"
+#include "journal/env.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +12,7 @@
 
 #include "longline/check.h"
 
-#include "schema.h"
+#include "record/schema.h"
 
 #define ENV_MODE    0600
 #define MIN_MAP     ((size_t)1024 * 1024)

@@ -3,9 +3,9 @@
 #include "longline/hash.h"
 #include "longline/log.h"
 
-#include "postings.h"
-#include "read.h"
-#include "record_internal.h"
+#include "index/postings.h"
+#include "query/read.h"
+#include "record/record_internal.h"
 
 int store_read_begin(struct store *s)
 {

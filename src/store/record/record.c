@@ -21,7 +21,7 @@
 #include "longline/enc.h"
 #include "longline/hash.h"
 
-#include "record_internal.h"
+#include "record/record_internal.h"
 
 #define EVENT_VERSION   1
 #define ATTEMPT_VERSION 1

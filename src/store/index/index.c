@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "index.h"
+#include "index/index.h"
 
 #include <errno.h>
 #include <sys/prctl.h>
@@ -8,8 +8,8 @@
 
 #include "longline/log.h"
 
-#include "crash_mark.h"
 #include "store_internal.h"
+#include "upkeep/crash_mark.h"
 
 #define NS_PER_MS     INT64_C(1000000)
 #define NS_PER_S      INT64_C(1000000000)
