@@ -28,6 +28,9 @@ static inline struct str json_str(yyjson_val *v) /* NULL p when v is not a strin
     return yyjson_is_str(v) ? str_of(yyjson_get_str(v), yyjson_get_len(v)) : STR_NULL;
 }
 
+/* Makes *v, which belongs to no document, the object {}. */
+void json_set_empty_object(yyjson_val *v);
+
 /*
  * The exact source text of top-level members. `text` must be valid JSON (json_parse succeeded).
  * For each of the n names, out[i] is the value's text without surrounding white space, or STR_NULL

@@ -18,7 +18,7 @@ struct match_doc {
     struct str id;
     struct str topic;
     struct str time;      /* RFC 3339, whole seconds */
-    yyjson_val *metadata; /* object or NULL (absent) */
+    yyjson_val *metadata; /* object; NULL (absent) is to a filter an object without members */
     yyjson_val *data;     /* object */
 };
 

@@ -82,3 +82,9 @@ int json_write_val(struct buf *b, yyjson_val *v)
     write_val(b, v, 0);
     return b->failed ? ERR_TOO_BIG : 0;
 }
+
+void json_set_empty_object(yyjson_val *v)
+{
+    unsafe_yyjson_set_obj(v, 0);
+    v->uni.ofs = sizeof(*v); /* where the next value would lie: right behind */
+}

@@ -25,6 +25,7 @@ struct eval {
     bool exhausted;
     const struct match_doc *doc;
     yyjson_val root; /* only its address means something */
+    yyjson_val no_metadata;
     yyjson_val id;
     yyjson_val topic;
     yyjson_val time;
@@ -59,7 +60,7 @@ static yyjson_val *doc_member(struct eval *e, struct str key)
         return e->doc->data;
     }
     if (str_eq(key, STR("metadata"))) {
-        return e->doc->metadata;
+        return e->doc->metadata != NULL ? e->doc->metadata : &e->no_metadata;
     }
     if (str_eq(key, STR("topic"))) {
         return &e->topic;
@@ -139,7 +140,7 @@ static bool array_eq(struct eval *e, const struct node *s, yyjson_val *v)
 static size_t object_size(const struct eval *e, yyjson_val *v)
 {
     if (v == &e->root) {
-        return 3U + (e->doc->metadata != NULL ? 1U : 0U) + (e->doc->data != NULL ? 1U : 0U);
+        return 4U + (e->doc->data != NULL ? 1U : 0U); /* id, topic, time, metadata */
     }
     return yyjson_obj_size(v);
 }
@@ -416,6 +417,7 @@ bool filter_match(const struct filter *f, const struct match_doc *doc)
         return true;
     }
     struct eval e = {.steps_left = MAX_STEPS, .doc = doc};
+    json_set_empty_object(&e.no_metadata);
     set_text(&e.id, doc->id);
     set_text(&e.topic, doc->topic);
     set_text(&e.time, doc->time);
