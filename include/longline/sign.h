@@ -13,6 +13,7 @@
 #ifndef LL_SIGN_H
 #define LL_SIGN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "longline/buf.h"
@@ -33,6 +34,8 @@ struct sign_key {
 };
 
 void sign_key_init(struct sign_key *k, const void *key, size_t n);
+/* Is it "whsec_" and strict base64 of at least one byte, as Standard Webhooks has it? */
+bool sign_secret_is_standard(struct str secret);
 /* Standard mode: "whsec_" and strict base64 of at least one byte gives the decoded bytes; any other
  * text is taken as it is, for secrets imported from elsewhere. ERR_TOO_BIG: see SIGN_SECRET_MAX. */
 int sign_key_from_secret(struct sign_key *k, enum sign_mode mode, struct str secret) LL_MUST_USE;

@@ -481,11 +481,43 @@ def test_setting_secrets_as_operator(api, tenant):
     assert 24 * 3600 - 60 < left <= 24 * 3600
 
 
-def test_there_is_always_a_secret(api, tenant):
+@pytest.mark.parametrize("credentials", [None, {"secret": None}, {"secret": ""}])
+def test_there_is_always_a_secret(api, tenant, credentials):
     """The original signs with an empty key after this."""
     d = create(api, tenant)
-    got = api.patch(path(tenant, d["id"]), json={"credentials": None}).must(200)
-    assert got["credentials"]["secret"]
+    got = api.patch(path(tenant, d["id"]), json={"credentials": credentials}).must(200)
+    assert re.fullmatch(r"whsec_[0-9a-f]{64}", got["credentials"]["secret"])
+    assert got["credentials"]["secret"] != d["credentials"]["secret"]
+
+
+@pytest.mark.parametrize(
+    "credentials, missing",
+    [
+        ({"previous_secret": None}, "previous_secret"),
+        ({"previous_secret": ""}, "previous_secret"),
+        ({"secret": None}, "secret"),
+        ({"secret": ""}, "secret"),
+    ],
+)
+def test_half_of_a_rotation_cannot_be_dropped(api, tenant, credentials, missing):
+    p = path(tenant, create(api, tenant)["id"])
+    rotated = api.patch(p, json={"credentials": {"rotate_secret": True}}).must(200)
+    api.patch(p, json={"credentials": credentials}).error(
+        422, "validation error", [f"credentials.{missing} is required"]
+    )
+    assert api.get(p).must(200)["credentials"] == rotated["credentials"]
+    gone = {"previous_secret": None, "previous_secret_invalid_at": None}
+    assert list(api.patch(p, json={"credentials": gone}).must(200)["credentials"]) == ["secret"]
+
+
+@pytest.mark.parametrize("word", [False, "false", 0, None])
+def test_no_rotation_on_create(api, tenant, word):
+    assert list(create(api, tenant, credentials={"rotate_secret": word})["credentials"]) == [
+        "secret"
+    ]
+    api.post(path(tenant), json=body(credentials={"rotate_secret": True})).error(
+        422, "validation error", ["credentials.rotate_secret failed invalid validation"]
+    )
 
 
 def test_an_expired_previous_secret_is_hidden(api, tenant):

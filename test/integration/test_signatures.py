@@ -159,6 +159,7 @@ def test_standard(standard, receiver):
     assert abs(int(r.header("webhook-timestamp")) - r.wall) < 60
     assert r.header("webhook-topic") == "greeting"
     assert r.header("webhook-source") == "web"
+    assert r.header("source") == "web"
     assert r.header("x-outpost-signature") is None
     with pytest.raises(WebhookVerificationError):
         verify(RAW_KEY, r)
@@ -206,30 +207,52 @@ def test_standard_metadata_cannot_forge(standard, receiver):
     verify(d["credentials"]["secret"], r)
 
 
-@pytest.mark.parametrize("secret", ["", "not base64 at all!"])
-def test_standard_secrets_of_the_wrong_form(standard, receiver, secret):
-    """Refused, or used in a way that the receiver can still check; never unsigned."""
+WRONG = ["plain", "whsec_", "whsec_not base64", "whsec_AAA", "AAECAwQFBgc="]
+REFUSED = (422, "validation error", ["credentials.secret failed pattern validation"])
+
+
+@pytest.mark.parametrize("secret", WRONG)
+@pytest.mark.parametrize("mode", ["standard", "both"])
+def test_standard_secrets_of_the_wrong_form(request, mode, secret):
+    api = request.getfixturevalue(mode)
+    config = {"url": "https://example.invalid/"}
+    new = {"type": "webhook", "topics": ["never"], "config": config}
+    new["credentials"] = {"secret": secret}
+    api.post("/tenants/t/destinations", json=new).error(*REFUSED)
+    d = api.destination("t", config["url"], topics=["never"])
+    p = f"/tenants/t/destinations/{d['id']}"
+    api.patch(p, json={"credentials": {"secret": secret}}).error(*REFUSED)
+    assert api.get(p).must(200)["credentials"] == d["credentials"]
+    api.patch(p, json={"credentials": {"secret": RAW_KEY}}).must(200)
+
+
+def test_stored_secrets_of_the_wrong_form_go_on_working(make_gateway, receiver):
+    """From another mode: they sign as before, and do not stand in the way of a change."""
     hook = receiver.hook()
-    r = standard.post(
-        "/tenants/t/destinations",
-        json={
-            "type": "webhook",
-            "topics": "*",
-            "config": {"url": hook.url},
-            "credentials": {"secret": secret},
-        },
-    )
-    if r.status == 201:
-        standard.publish("t")
-        assert hook.wait_for(1)[0].header("webhook-signature")
-    else:
-        assert r.status == 422, repr(r)
+    g = make_gateway(FAST_RETRIES).start()
+    g.api.tenant("t")
+    d = g.api.destination("t", hook.url, credentials={"secret": "plain"})
+    p = f"/tenants/t/destinations/{d['id']}"
+    g.settings["webhook.mode"] = "standard"
+    g.restart()
+    g.api.publish("t", {"n": 1})
+    r = hook.wait_for(1)[0]
+    plain = "whsec_" + base64.b64encode(b"plain").decode()
+    verify(plain, r)
+    g.api.patch(p, json={"config": {"url": hook.url, "x": "y"}}).must(200)
+    new = g.api.patch(p, json={"credentials": {"rotate_secret": True}}).must(200)["credentials"]
+    assert new["previous_secret"] == "plain"
+    g.api.publish("t", {"n": 2})
+    r = hook.wait_for(2)[1]
+    verify(plain, r)
+    verify(new["secret"], r)
 
 
 def test_both(both, receiver):
     hook = receiver.hook()
     d = both.destination("t", hook.url)
-    both.publish("t", {"a": 1})
+    both.publish("t", {"a": 1}, metadata={"source": "web"})
     r = hook.wait_for(1)[0]
+    assert (r.header("x-outpost-source"), r.header("source")) == ("web", "web")
     verify(d["credentials"]["secret"], r)
     check_v0(r.header("x-outpost-signature"), r.body, d["credentials"]["secret"])

@@ -3,7 +3,8 @@
  * Writing a webhook destination: the rules of config.url and config.custom_headers, and the life of
  * its secrets.
  *
- *   secret                       generated when absent: there is always one
+ *   secret                       generated when absent: there is always one; in the modes standard
+ *                                and both, one that is set must be whsec_ and base64
  *   previous_secret, …invalid_at the one before, still used for signing until that time
  *   rotate_secret                a command: secret -> previous_secret, a new secret
  *
@@ -116,11 +117,19 @@ static void forbid_change(struct problem *p, struct arena *a, struct str key, st
     }
 }
 
-static void check_text(struct problem *p, struct arena *a, struct str key, struct str value)
+/* A receiver that follows Standard Webhooks decodes the secret. One that is in use already, from
+ * before this rule or from another mode, may stay, also as the previous one. */
+static void check_secret(const struct dest_env *env, const struct dest_write *w, struct str key,
+                         struct str value, const struct secrets *before, struct problem *p)
 {
+    if (value.n == 0 || str_eq(value, before->secret) || str_eq(value, before->previous)) {
+        return;
+    }
     if (value.n > SIGN_SECRET_MAX) {
-        problem_add(p, a, "credentials." STR_FMT " must be at most %d characters", STR_ARG(key),
-                    SIGN_SECRET_MAX);
+        problem_add(p, w->arena, "credentials." STR_FMT " must be at most %d characters",
+                    STR_ARG(key), SIGN_SECRET_MAX);
+    } else if (env->webhook->mode != WEBHOOK_MODE_DEFAULT && !sign_secret_is_standard(value)) {
+        problem_add(p, w->arena, "credentials." STR_FMT " failed pattern validation", STR_ARG(key));
     }
 }
 
@@ -130,22 +139,16 @@ static bool is_rotation(const struct dest_write *w, const struct secrets *before
     return is_true(kv_get(&w->dest->credentials, K_ROTATE)) && before->secret.n != 0;
 }
 
-/* What a PATCH took away: the end of a previous secret goes with it, and a tenant, who may not set
- * secrets, cannot drop them either. */
-static void settle_removed(const struct dest_write *w, const struct secrets *before,
-                           struct secrets *s)
+/* A tenant, who may not set secrets, cannot drop or empty them either. */
+static void restore_for_tenant(const struct dest_write *w, const struct secrets *before,
+                               struct secrets *s)
 {
-    if (w->old == NULL) {
+    if (w->old == NULL || w->is_admin) {
         return;
     }
-    if (!w->is_admin) {
-        s->secret = s->secret.p != NULL ? s->secret : before->secret;
-        s->previous = s->previous.p != NULL ? s->previous : before->previous;
-        s->until = s->until.p != NULL ? s->until : before->until;
-    }
-    if (s->previous.n == 0 && str_eq(s->until, before->until)) {
-        s->until = STR_NULL;
-    }
+    s->secret = s->secret.n != 0 ? s->secret : before->secret;
+    s->previous = s->previous.n != 0 ? s->previous : before->previous;
+    s->until = s->until.n != 0 ? s->until : before->until;
 }
 
 static void check_until(const struct dest_write *w, const struct secrets *before,
@@ -161,16 +164,22 @@ static void check_until(const struct dest_write *w, const struct secrets *before
     }
 }
 
+/* Is there something about a previous secret, but no current one? */
+static bool lacks_secret(const struct secrets *s)
+{
+    return s->secret.n == 0 && (s->previous.n != 0 || s->until.n != 0);
+}
+
 static void create_secrets(const struct dest_env *env, struct dest_write *w, struct secrets *s,
                            struct problem *p)
 {
-    if (kv_get(&w->dest->credentials, K_ROTATE).p != NULL) {
+    if (is_true(kv_get(&w->dest->credentials, K_ROTATE))) {
         problem_add(p, w->arena, "credentials.rotate_secret failed invalid validation");
     }
     if (s->previous.n != 0 && s->until.n == 0) {
         problem_add(p, w->arena, "credentials.previous_secret_invalid_at is required");
     }
-    if ((s->previous.n != 0 || s->until.n != 0) && s->secret.n == 0) {
+    if (lacks_secret(s)) {
         problem_add(p, w->arena, "credentials.secret is required");
     }
     if (s->secret.n == 0) {
@@ -191,7 +200,7 @@ static void rotate(const struct dest_env *env, struct dest_write *w, const struc
 }
 
 static void update_secrets(const struct dest_env *env, struct dest_write *w,
-                           const struct secrets *before, struct secrets *s)
+                           const struct secrets *before, struct secrets *s, struct problem *p)
 {
     if (is_rotation(w, before)) {
         rotate(env, w, before, s);
@@ -200,7 +209,9 @@ static void update_secrets(const struct dest_env *env, struct dest_write *w,
     if (s->previous.n != 0 && s->until.n == 0) {
         s->until = time_text(w->arena, w->now_ms + env->webhook->secret_overlap_ms);
     }
-    if (s->secret.n == 0) { /* an empty key would sign nothing */
+    if (lacks_secret(s)) {
+        problem_add(p, w->arena, "credentials.secret is required");
+    } else if (s->secret.n == 0) { /* an empty key would sign nothing */
         s->secret = new_secret(env, w->arena);
     }
 }
@@ -229,11 +240,12 @@ void webhook_prepare(const struct dest_env *env, struct dest_write *w, struct pr
     }
     const struct secrets before = secrets_of(w->old);
     struct secrets s = secrets_of(w->dest);
-    settle_removed(w, &before, &s);
-    check_text(p, w->arena, K_SECRET, s.secret);
-    check_text(p, w->arena, K_PREVIOUS, s.previous);
+    restore_for_tenant(w, &before, &s);
     check_until(w, &before, &s, p);
-    if (!w->is_admin) {
+    if (w->is_admin) {
+        check_secret(env, w, K_SECRET, s.secret, &before, p);
+        check_secret(env, w, K_PREVIOUS, s.previous, &before, p);
+    } else {
         forbid_change(p, w->arena, K_SECRET, s.secret, before.secret);
         forbid_change(p, w->arena, K_PREVIOUS, s.previous, before.previous);
         if (!is_rotation(w, &before)) {
@@ -243,7 +255,7 @@ void webhook_prepare(const struct dest_env *env, struct dest_write *w, struct pr
     if (w->old == NULL) {
         create_secrets(env, w, &s, p);
     } else {
-        update_secrets(env, w, &before, &s);
+        update_secrets(env, w, &before, &s, p);
     }
     if (p->status == 0) {
         store_secrets(w, &s, p);

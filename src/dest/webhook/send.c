@@ -5,6 +5,10 @@
  *   Content-Type, custom, metadata (system < delivery_metadata < event), signature, User-Agent;
  *   a later one replaces an earlier one of the same name.
  *
+ * Where Standard Webhooks signatures are sent, the event's metadata goes out a second time, under
+ * its names without prefix, as Outpost sends it. These names come last, replace nothing that is
+ * reserved (webhook_is_forbidden, signatures), and are left out before anything else is.
+ *
  * The body is the publisher's `data`, byte for byte, and the signature is over exactly it. Metadata
  * that is no legal header field is left out rather than made into something else.
  */
@@ -79,8 +83,47 @@ static struct str join(struct arena *a, struct str x, struct str y)
     return str_of(p, x.n + y.n);
 }
 
+static size_t header_size(const struct http_header *h)
+{
+    return h->name.n + h->value.n + 4; /* ": " and the end of the line */
+}
+
+static size_t draft_size(const struct draft *dr)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < dr->n; i++) {
+        n += header_size(&dr->h[i]);
+    }
+    return n;
+}
+
+static void put_prefixed(struct draft *dr, struct str prefix, yyjson_val *metadata)
+{
+    yyjson_obj_iter it = yyjson_obj_iter_with(metadata);
+    yyjson_val *key;
+    while ((key = yyjson_obj_iter_next(&it)) != NULL) {
+        const struct str name = join(&dr->arena, prefix, json_str(key));
+        put_fit(dr, name, json_str(yyjson_obj_iter_get_val(key)));
+    }
+}
+
+/* As many as there is room for: metadata that fits once must not make an event unfit. */
+static void put_bare(struct draft *dr, yyjson_val *metadata)
+{
+    size_t size = draft_size(dr);
+    yyjson_obj_iter it = yyjson_obj_iter_with(metadata);
+    yyjson_val *key;
+    while ((key = yyjson_obj_iter_next(&it)) != NULL) {
+        const struct http_header h = {json_str(key), json_str(yyjson_obj_iter_get_val(key))};
+        if (size + header_size(&h) <= HEAD_MAX) {
+            put_fit(dr, h.name, h.value);
+            size += header_size(&h);
+        }
+    }
+}
+
 /* It was valid JSON when it was published, so only its size can be wrong. */
-static int put_event_metadata(struct draft *dr, struct str prefix, struct str json)
+static int put_event_metadata(struct draft *dr, struct str prefix, bool with_bare, struct str json)
 {
     if (json.n == 0) {
         return 0;
@@ -89,11 +132,9 @@ static int put_event_metadata(struct draft *dr, struct str prefix, struct str js
     if (doc == NULL) {
         return ERR_TOO_BIG;
     }
-    yyjson_obj_iter it = yyjson_obj_iter_with(yyjson_doc_get_root(doc));
-    for (yyjson_val *key = yyjson_obj_iter_next(&it); key != NULL;
-         key = yyjson_obj_iter_next(&it)) {
-        const struct str name = join(&dr->arena, prefix, json_str(key));
-        put_fit(dr, name, json_str(yyjson_obj_iter_get_val(key)));
+    put_prefixed(dr, prefix, yyjson_doc_get_root(doc));
+    if (with_bare && prefix.n != 0) {
+        put_bare(dr, yyjson_doc_get_root(doc));
     }
     return 0;
 }
@@ -169,15 +210,6 @@ static int put_default(struct draft *dr, const struct webhook_endpoint *e, struc
     return sig.p != NULL ? 0 : ERR_TOO_BIG;
 }
 
-static int check_size(const struct draft *dr)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < dr->n; i++) {
-        n += dr->h[i].name.n + dr->h[i].value.n + 4;
-    }
-    return n <= HEAD_MAX ? 0 : ERR_TOO_BIG;
-}
-
 /* What metadata may not replace comes first: framing, identity and signatures. */
 static int draft_headers(struct draft *dr, const struct dest_env *env,
                          const struct webhook_endpoint *e, const struct dest_attempt *at)
@@ -211,8 +243,8 @@ static int draft_headers(struct draft *dr, const struct dest_env *env,
     for (size_t i = 0; i < e->n_metadata; i++) {
         put(dr, e->metadata[i].name, e->metadata[i].value);
     }
-    rc = put_event_metadata(dr, prefix, at->event->metadata);
-    return rc != 0 ? rc : check_size(dr);
+    rc = put_event_metadata(dr, prefix, cfg->mode != WEBHOOK_MODE_DEFAULT, at->event->metadata);
+    return rc == 0 && draft_size(dr) > HEAD_MAX ? ERR_TOO_BIG : rc;
 }
 
 static void on_exchanged(void *ctx, const struct http_client_result *r)

@@ -163,6 +163,9 @@ static void test_create_rules(void **state)
          "credentials.rotate_secret failed invalid validation"},
         {"rotate on create by tenant", GOOD_URL, "\"rotate_secret\":\"true\"", true,
          "credentials.rotate_secret failed invalid validation"},
+        {"do not rotate on create", GOOD_URL, "\"rotate_secret\":false", false, ""},
+        {"do not rotate on create by tenant", GOOD_URL, "\"rotate_secret\":\"no\"", true, ""},
+        {"null rotates nothing", GOOD_URL, "\"rotate_secret\":null", false, ""},
         {"secret too long", GOOD_URL, too_long, false,
          "credentials.secret must be at most 1024 characters"},
     };
@@ -310,8 +313,16 @@ static const struct patch_row patch_rows[] = {
     {"admin sets", plain_old, "{\"secret\":\"s9\"}", false, "", "s9", NULL, NULL},
     {"tenant sets", plain_old, "{\"secret\":\"s9\"}", true, "credentials.secret is forbidden", NULL,
      NULL, NULL},
-    {"tenant empties", plain_old, "{\"secret\":\"\"}", true, "credentials.secret is forbidden",
-     NULL, NULL, NULL},
+    {"tenant empties", plain_old, "{\"secret\":\"\"}", true, "", "s1", NULL, NULL},
+    {"tenant empties all", rotating_old,
+     "{\"secret\":\"\",\"previous_secret\":\"\",\"previous_secret_invalid_at\":\"\"}", true, "",
+     "s2", "s1", "2026-01-01T12:00:00Z"},
+    {"admin empties", plain_old, "{\"secret\":\"\"}", false, "", "*", NULL, NULL},
+    {"admin drops the secret", plain_old, "{\"secret\":null}", false, "", "*", NULL, NULL},
+    {"admin empties with a previous one", rotating_old, "{\"secret\":\"\"}", false,
+     "credentials.secret is required", NULL, NULL, NULL},
+    {"admin drops the secret with a previous one", rotating_old, "{\"secret\":null}", false,
+     "credentials.secret is required", NULL, NULL, NULL},
     {"tenant sets previous", plain_old, "{\"previous_secret\":\"x\"}", true,
      "credentials.previous_secret is forbidden", NULL, NULL, NULL},
     {"tenant moves the end", rotating_old,
@@ -324,8 +335,14 @@ static const struct patch_row patch_rows[] = {
      "2026-01-02T00:00:00Z"},
     {"end without previous", plain_old, "{\"previous_secret_invalid_at\":\"2027-01-01T00:00:00Z\"}",
      false, "credentials.previous_secret is required", NULL, NULL, NULL},
-    {"admin drops previous", rotating_old, "{\"previous_secret\":null}", false, "", "s2", NULL,
-     NULL},
+    {"admin drops previous, not its end", rotating_old, "{\"previous_secret\":null}", false,
+     "credentials.previous_secret is required", NULL, NULL, NULL},
+    {"admin empties previous, not its end", rotating_old, "{\"previous_secret\":\"\"}", false,
+     "credentials.previous_secret is required", NULL, NULL, NULL},
+    {"admin drops previous and its end", rotating_old,
+     "{\"previous_secret\":null,\"previous_secret_invalid_at\":null}", false, "", "s2", NULL, NULL},
+    {"tenant drops previous", rotating_old, "{\"previous_secret\":null}", true, "", "s2", "s1",
+     "2026-01-01T12:00:00Z"},
     {"admin drops all", rotating_old, "null", false, "", "*", NULL, NULL},
     {"tenant drops all", rotating_old, "null", true, "", "s2", "s1", "2026-01-01T12:00:00Z"},
     {"tenant drops the secret", plain_old, "{\"secret\":null}", true, "", "s1", NULL, NULL},
@@ -386,6 +403,58 @@ static void test_patch_rules(void **state)
         assert_cred(row, &d, "previous_secret", row->previous);
         assert_cred(row, &d, "previous_secret_invalid_at", row->until);
         assert_cred(row, &d, "rotate_secret", NULL);
+    }
+}
+
+/* In the modes with Standard Webhooks signatures a new secret has its form; what is stored already
+ * goes on working, and may be rotated away or be named as the previous one. */
+static void test_standard_secrets(void **state)
+{
+    struct fx *f = *state;
+#define GOOD_SECRET "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+#define BAD         "credentials.secret failed pattern validation"
+    static const struct {
+        const char *secret, *items;
+    } rows[] = {
+        {GOOD_SECRET, ""},   {"whsec_T2xkU2VjcmV0", ""}, {"whsec_AA==", ""},  {"abc", BAD},
+        {"whsec_", BAD},     {"whsec_====", BAD},        {"whsec_AA=", BAD},  {"whsec_AAA", BAD},
+        {"WHSEC_AAAA", BAD}, {"whsec_not base64!", BAD}, {"whsec_AB==", BAD}, {"AAAA", BAD},
+        {"whsec_AA-_", BAD}, {" whsec_AAAA", BAD},
+    };
+    static const int modes[] = {WEBHOOK_MODE_STANDARD, WEBHOOK_MODE_BOTH};
+    struct destination old;
+    struct destination d;
+    struct problem p;
+    char text[256];
+    for (size_t m = 0; m < LL_COUNT(modes); m++) {
+        f->cfg.mode = WEBHOOK_MODE_DEFAULT;
+        create(f, &old, GOOD_URL, plain_old, true, &p);
+        f->cfg.mode = modes[m];
+        for (size_t i = 0; i < LL_COUNT(rows); i++) {
+            (void)snprintf(text, sizeof(text), "\"secret\":\"%s\"", rows[i].secret);
+            create(f, &d, GOOD_URL, text, true, &p);
+            assert_items(&p, rows[i].secret, rows[i].items);
+            (void)snprintf(text, sizeof(text), "{\"credentials\":{\"secret\":\"%s\"}}",
+                           rows[i].secret);
+            patch(f, &d, &old, text, true, NOW_MS, &p);
+            assert_items(&p, rows[i].secret, rows[i].items);
+        }
+        create(f, &d, GOOD_URL, "\"secret\":\"abc\"", false, &p);
+        assert_items(&p, "a tenant's", "credentials.secret is forbidden");
+        patch(f, &d, &old, "{\"credentials\":{\"previous_secret\":\"abc\"}}", true, NOW_MS, &p);
+        assert_items(&p, "previous", "credentials.previous_secret failed pattern validation");
+        patch(f, &d, &old, "{\"config\":{\"x\":\"y\"},\"credentials\":{\"secret\":\"s1\"}}", true,
+              NOW_MS, &p);
+        assert_items(&p, "stored", "");
+        assert_string_equal(cred(&d, "secret"), "s1");
+        patch(f, &d, &old,
+              "{\"credentials\":{\"secret\":\"" GOOD_SECRET "\",\"previous_secret\":\"s1\"}}", true,
+              NOW_MS, &p);
+        assert_items(&p, "stored as the previous one", "");
+        patch(f, &d, &old, "{\"credentials\":{\"rotate_secret\":true}}", true, NOW_MS, &p);
+        assert_items(&p, "rotation", "");
+        assert_string_equal(cred(&d, "previous_secret"), "s1");
+        assert_true(sign_secret_is_standard(kv_get(&d.credentials, STR("secret"))));
     }
 }
 
@@ -473,6 +542,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_custom_headers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_secret_is_made, setup, teardown),
         cmocka_unit_test_setup_teardown(test_patch_rules, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_standard_secrets, setup, teardown),
         cmocka_unit_test_setup_teardown(test_patch_of_other_fields, setup, teardown),
         cmocka_unit_test_setup_teardown(test_overlap_is_configured, setup, teardown),
         cmocka_unit_test_setup_teardown(test_show, setup, teardown),

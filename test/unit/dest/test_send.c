@@ -197,7 +197,7 @@ static void test_mode_standard(void **state)
     assert_str(hit_header(h, "webhook-source"), "web");
     assert_null(hit_header(h, "x-outpost-signature").p);
     assert_null(hit_header(h, "x-outpost-topic").p);
-    assert_null(hit_header(h, "source").p); /* never without prefix */
+    assert_str(hit_header(h, "source"), "web"); /* and without prefix */
     give_previous(f, "2026-01-02T00:00:00Z");
     h = attempt(f);
     const struct str both = hit_header(h, "webhook-signature");
@@ -220,6 +220,66 @@ static void test_mode_both(void **state)
     assert_int_equal(sign_key_from_secret(&key, SIGN_MODE_DEFAULT, STR(V1_TEXT)), 0);
     assert_int_equal(sign_default_verify(&key, 1, h->body, hit_header(h, "x-outpost-signature")),
                      0);
+}
+
+/* Outpost sends the event's metadata with and without prefix; the destination's with it only. What
+ * frames the message, names us or signs is not to be had in either way. */
+static void test_bare_metadata(void **state)
+{
+    struct fx *f = *state;
+    static const int modes[] = {WEBHOOK_MODE_STANDARD, WEBHOOK_MODE_BOTH};
+    give_headers(f, "{\"Own\":\"custom\",\"Mk\":\"custom\"}");
+    give_metadata(f, "dk", "delivery");
+    f->credentials[0].value = STR(V1_TEXT);
+    f->event.metadata =
+        STR("{\"Mk\":\"mv\",\"host\":\"evil\",\"Content-Type\":\"evil\",\"user-agent\":\"evil\","
+            "\"content-length\":\"1\",\"webhook-id\":\"evil\",\"Webhook-Signature\":\"evil\","
+            "\"webhook-timestamp\":\"1\",\"x-outpost-signature\":\"evil\",\"no name\":\"x\"}");
+    for (size_t i = 0; i < LL_COUNT(modes); i++) {
+        f->out.webhook.mode = modes[i];
+        const bool standard = modes[i] == WEBHOOK_MODE_STANDARD;
+        const struct hit *h = attempt(f);
+        assert_true(f->o.success);
+        assert_str(hit_header(h, "mk"), "mv");
+        assert_str(hit_header(h, standard ? "webhook-mk" : "x-outpost-mk"), "mv");
+        assert_str(hit_header(h, standard ? "webhook-dk" : "x-outpost-dk"), "delivery");
+        assert_null(hit_header(h, "dk").p);
+        assert_str(hit_header(h, "own"), "custom");
+        assert_str(hit_header(h, "content-type"), "application/json");
+        assert_str(hit_header(h, "user-agent"), "Longline");
+        assert_str(hit_header(h, "content-length"), "34");
+        assert_str(hit_header(h, "webhook-id"), "evt_1");
+        assert_str(hit_header(h, "webhook-timestamp"), "1767225600");
+        assert_str(hit_header(h, "webhook-signature"), SIG_V1);
+        assert_false(str_eq(hit_header(h, "host"), STR("evil")));
+        for (size_t j = 0; j < h->n_headers; j++) {
+            char name[64];
+            (void)snprintf(name, sizeof(name), STR_FMT, STR_ARG(h->headers[j].name));
+            assert_int_equal(count_headers(h, name), 1);
+        }
+    }
+    f->out.webhook.mode = WEBHOOK_MODE_DEFAULT;
+    f->dest.config.n = 1;
+    assert_null(hit_header(attempt(f), "mk").p);
+}
+
+/* What fits once is sent once: the second copy never costs an event its delivery. */
+static void test_bare_metadata_gives_way(void **state)
+{
+    struct fx *f = *state;
+    const size_t room = 40000;
+    char *text = mem_alloc(room);
+    const int n = snprintf(text, room, "{\"big\":\"%030000d\",\"small\":\"1\"}", 7);
+    f->out.webhook.mode = WEBHOOK_MODE_STANDARD;
+    f->credentials[0].value = STR(V1_TEXT);
+    f->event.metadata = str_of(text, (size_t)n);
+    const struct hit *h = attempt(f);
+    assert_true(f->o.success);
+    assert_int_equal(hit_header(h, "webhook-big").n, 30000);
+    assert_null(hit_header(h, "big").p);
+    assert_str(hit_header(h, "webhook-small"), "1");
+    assert_str(hit_header(h, "small"), "1");
+    mem_free(text);
 }
 
 /* Custom < system < delivery_metadata < event metadata; nothing replaces what identifies us. */
@@ -465,6 +525,8 @@ int main(void)
         WITH_FX(test_end_of_rotation),
         WITH_FX(test_mode_standard),
         WITH_FX(test_mode_both),
+        WITH_FX(test_bare_metadata),
+        WITH_FX(test_bare_metadata_gives_way),
         WITH_FX(test_precedence),
         WITH_FX(test_unfit_metadata_is_left_out),
         WITH_FX(test_no_prefix),

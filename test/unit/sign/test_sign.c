@@ -193,12 +193,20 @@ static void test_key_of_secret(void **state)
     assert_true(same_key(std, "plain text", "plain text", 10));
     assert_true(same_key(def, "", "", 0));
 
+    assert_true(sign_secret_is_standard(STR("whsec_YWJj")));
+    assert_false(sign_secret_is_standard(STR("YWJj")));
+    assert_false(sign_secret_is_standard(STR("whsec_")));
+    assert_false(sign_secret_is_standard(STR("whsec_YWJ")));
+    assert_false(sign_secret_is_standard(STR_NULL));
+
     char longest[SIGN_SECRET_MAX + 1];
     struct sign_key k;
     memset(longest, 'a', sizeof(longest));
     assert_int_equal(sign_key_from_secret(&k, std, str_of(longest, SIGN_SECRET_MAX)), 0);
     assert_int_equal(sign_key_from_secret(&k, std, str_of(longest, SIGN_SECRET_MAX + 1)),
                      ERR_TOO_BIG);
+    memcpy(longest, "whsec_", 6);
+    assert_false(sign_secret_is_standard(str_of(longest, SIGN_SECRET_MAX + 1)));
     sign_key_fini(&k);
     for (size_t i = 0; i < 8; i++) {
         assert_int_equal(k.inner[i] | k.outer[i], 0);
