@@ -122,16 +122,21 @@ void tenant_write(struct jw *w, const struct tenant *t, size_t n_destinations,
 void destination_write(struct jw *w, const struct destination *d, const struct kv_map *credentials,
                        struct str target, struct str target_url);
 
-/* Stored form: JSON with a "v" member; credentials and delivery_metadata are given as the sealed
- * text that the vault made of them (STR_NULL: none). */
+/* Stored form: JSON with a "v" member. Of a destination config, credentials and delivery_metadata
+ * are given as the sealed text that the vault made of them. */
 void tenant_write_stored(struct jw *w, const struct tenant *t);
 int tenant_parse_stored(struct tenant *out, struct str json, struct arena *a) LL_MUST_USE;
 void destination_write_stored(struct jw *w, const struct destination *d, struct str sealed);
-/* *sealed is what was written; the caller opens it and fills credentials and delivery_metadata. */
-int destination_parse_stored(struct destination *out, struct str *sealed, struct str json,
-                             struct arena *a) LL_MUST_USE;
-/* {"credentials":{…},"delivery_metadata":{…}}: the text that is sealed, and back. */
+/* What of a stored destination the caller has to open and to read by destination_parse_secrets. */
+struct stored_secrets {
+    struct str sealed; /* STR_NULL: nothing was sealed, which only records of version 1 allow */
+    bool with_config;  /* since version 2; in version 1 config stood in clear, and has been read */
+};
+int destination_parse_stored(struct destination *out, struct stored_secrets *secrets,
+                             struct str json, struct arena *a) LL_MUST_USE;
+/* {"config":{…},"credentials":{…},"delivery_metadata":{…}}: the text that is sealed, and back. */
 void destination_write_secrets(struct jw *w, const struct destination *d);
-int destination_parse_secrets(struct destination *d, struct str json, struct arena *a) LL_MUST_USE;
+int destination_parse_secrets(struct destination *d, bool with_config, struct str json,
+                              struct arena *a) LL_MUST_USE;
 
 #endif

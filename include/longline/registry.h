@@ -42,6 +42,10 @@ void registry_set_hook(struct registry *r, void (*on_dest_changed)(void *ctx, ui
                        void *ctx);
 void registry_set_limit(struct registry *r, size_t max_destinations_per_tenant);
 void registry_free(struct registry *r);
+/* Writes destinations anew that the store holds in an older form, in clear what is sealed today; a
+ * slice per commit. Stop it before the store is closed. */
+void registry_reseal_start(struct registry *r);
+void registry_reseal_stop(struct registry *r);
 
 size_t registry_n_tenants(const struct registry *r);
 size_t registry_n_destinations(const struct registry *r);

@@ -75,6 +75,7 @@ static void close_client(struct server *s)
 {
     if (s->registry != NULL) {
         registry_set_hook(s->registry, NULL, NULL);
+        registry_reseal_stop(s->registry);
     }
     deliver_free(s->deliver);
     s->deliver = NULL;

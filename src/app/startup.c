@@ -342,7 +342,11 @@ static int open_services(struct server *s)
                                     .version = LL_VERSION};
     api_open(&s->api, &as, &s->config->api);
     s->topics = *api_topic_rules(s->api);
-    return deliver_recover(s->deliver);
+    const int rc = deliver_recover(s->deliver);
+    if (rc == 0) {
+        registry_reseal_start(s->registry);
+    }
+    return rc;
 }
 
 static bool is_any(const union addr *a)

@@ -29,7 +29,7 @@ void problem_from_map(struct problem *p, struct arena *a, int rc, struct str fie
 
 void write_map(struct jw *w, const struct kv_map *m);
 void write_strings(struct jw *w, const struct str *v, size_t n);
-/* The members that the API's form of a destination and the stored one begin with, id to config. */
+/* The members that the API's form of a destination and the stored one begin with, id to filter. */
 void write_description(struct jw *w, const struct destination *d);
 
 #endif

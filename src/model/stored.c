@@ -2,10 +2,16 @@
 /*
  * The stored form. Reading is strict about what it knows (ERR_CORRUPT) and passes over members it
  * does not know, so that a later version may add some; a change of meaning raises "v".
+ *
+ * Destinations, version 2: everything of config is sealed with the credentials, for custom headers
+ * and URLs hold secrets as well. In version 1 config stood beside the sealed text.
  */
 #include "model_internal.h"
 
-#define STORED_VERSION 1
+#define STORED_VERSION         1 /* tenants */
+
+#define DEST_VERSION           2
+#define DEST_VERSION_CLEAR_CFG 1
 
 void tenant_write_stored(struct jw *w, const struct tenant *t)
 {
@@ -22,7 +28,7 @@ void tenant_write_stored(struct jw *w, const struct tenant *t)
 void destination_write_stored(struct jw *w, const struct destination *d, struct str sealed)
 {
     jw_obj(w);
-    JW_INT(w, "v", STORED_VERSION);
+    JW_INT(w, "v", DEST_VERSION);
     JW_INT(w, "num", d->num);
     write_description(w, d);
     jw_key(w, STR("metadata"));
@@ -30,15 +36,15 @@ void destination_write_stored(struct jw *w, const struct destination *d, struct 
     JW_INT(w, "created_at", d->created_ms);
     JW_INT(w, "updated_at", d->updated_ms);
     JW_INT(w, "disabled_at", d->disabled_ms);
-    if (sealed.p != NULL) {
-        JW_STR(w, "sealed", sealed);
-    }
+    JW_STR(w, "sealed", sealed);
     jw_obj_end(w);
 }
 
 void destination_write_secrets(struct jw *w, const struct destination *d)
 {
     jw_obj(w);
+    jw_key(w, STR("config"));
+    write_map(w, &d->config);
     jw_key(w, STR("credentials"));
     write_map(w, &d->credentials);
     jw_key(w, STR("delivery_metadata"));
@@ -143,12 +149,18 @@ static void read_filter(struct reader *r, struct str json, struct str *out)
     }
 }
 
-static void check_version(struct reader *r)
+static int64_t read_version(struct reader *r, int64_t oldest, int64_t newest)
 {
     const int64_t v = read_int(r, "v");
-    if (r->rc == 0 && v != STORED_VERSION) {
+    if (r->rc == 0 && (v < oldest || v > newest)) {
         fail(r, ERR_VERSION);
     }
+    return v;
+}
+
+static void check_version(struct reader *r)
+{
+    (void)read_version(r, STORED_VERSION, STORED_VERSION);
 }
 
 int tenant_parse_stored(struct tenant *out, struct str json, struct arena *a)
@@ -167,17 +179,18 @@ int tenant_parse_stored(struct tenant *out, struct str json, struct arena *a)
     return r.rc;
 }
 
-int destination_parse_stored(struct destination *out, struct str *sealed, struct str json,
-                             struct arena *a)
+int destination_parse_stored(struct destination *out, struct stored_secrets *secrets,
+                             struct str json, struct arena *a)
 {
     struct reader r;
     *out = (struct destination){0};
-    *sealed = STR_NULL;
+    *secrets = (struct stored_secrets){.sealed = STR_NULL};
     const int rc = open_record(&r, json, a);
     if (rc != 0) {
         return rc;
     }
-    check_version(&r);
+    const int64_t version = read_version(&r, DEST_VERSION_CLEAR_CFG, DEST_VERSION);
+    secrets->with_config = version != DEST_VERSION_CLEAR_CFG;
     const int64_t num = read_int(&r, "num");
     if (num < 0 || num > UINT32_MAX) {
         fail(&r, ERR_CORRUPT);
@@ -188,23 +201,29 @@ int destination_parse_stored(struct destination *out, struct str *sealed, struct
     out->type = read_str(&r, "type");
     read_topics(&r, out);
     read_filter(&r, json, &out->filter);
-    out->config = read_map(&r, "config");
+    if (!secrets->with_config) {
+        out->config = read_map(&r, "config");
+    }
     out->metadata = read_map(&r, "metadata");
     out->created_ms = read_int(&r, "created_at");
     out->updated_ms = read_int(&r, "updated_at");
     out->disabled_ms = read_int(&r, "disabled_at");
-    if (yyjson_obj_get(r.root, "sealed") != NULL) {
-        *sealed = read_str(&r, "sealed");
+    if (secrets->with_config || yyjson_obj_get(r.root, "sealed") != NULL) {
+        secrets->sealed = read_str(&r, "sealed");
     }
     return r.rc;
 }
 
-int destination_parse_secrets(struct destination *d, struct str json, struct arena *a)
+int destination_parse_secrets(struct destination *d, bool with_config, struct str json,
+                              struct arena *a)
 {
     struct reader r;
     const int rc = open_record(&r, json, a);
     if (rc != 0) {
         return rc;
+    }
+    if (with_config) {
+        d->config = read_map(&r, "config");
     }
     d->credentials = read_map(&r, "credentials");
     d->delivery_metadata = read_map(&r, "delivery_metadata");

@@ -54,8 +54,6 @@ void write_description(struct jw *w, const struct destination *d)
     if (d->filter.n > 0) {
         JW_RAW(w, "filter", d->filter);
     }
-    jw_key(w, STR("config"));
-    write_map(w, &d->config);
 }
 
 void destination_write(struct jw *w, const struct destination *d, const struct kv_map *credentials,
@@ -63,6 +61,8 @@ void destination_write(struct jw *w, const struct destination *d, const struct k
 {
     jw_obj(w);
     write_description(w, d);
+    jw_key(w, STR("config"));
+    write_map(w, &d->config);
     jw_key(w, STR("credentials"));
     write_map(w, credentials);
     write_optional_map(w, STR("delivery_metadata"), &d->delivery_metadata);

@@ -39,6 +39,7 @@ void registry_set_limit(struct registry *r, size_t max_destinations_per_tenant)
 void registry_free(struct registry *r)
 {
     if (r != NULL) {
+        reseal_fini(&r->reseal);
         registry_tables_fini(r);
         mem_free(r);
     }

@@ -34,6 +34,17 @@ struct tenant_order {
     size_t cap;
 };
 
+/* Destinations that were read from records of an older version, and are yet to be written anew. */
+struct reseal {
+    uint32_t *nums;
+    size_t n;
+    size_t cap;
+    size_t at; /* those before it are done */
+    struct store_waiter waiter;
+};
+void reseal_note(struct reseal *s, uint32_t num);
+void reseal_fini(struct reseal *s);
+
 struct registry {
     struct store *store;
     const struct vault *vault;
@@ -47,6 +58,7 @@ struct registry {
     struct tenant_order order;
     struct list filters;
     size_t n_filters;
+    struct reseal reseal;
 };
 
 void registry_tables_init(struct registry *r);

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from support.gateway import run_command
 from support.times import after, now, parse, show
 
 URL = "https://example.com/hook"
@@ -600,3 +601,57 @@ def test_they_survive_a_restart_and_secrets_are_encrypted(make_gateway):
         if f.is_file():
             assert b"plain-text-of-a-secret" not in f.read_bytes(), f
     assert "plain-text-of-a-secret" not in g.log_text()
+
+
+# ---- at rest ----
+
+TOKEN = "Bearer token-of-a-custom-header"
+IN_URL = "token-in-a-url"
+
+
+def assert_not_in_files(directory, *texts):
+    files = [f for f in directory.rglob("*") if f.is_file()]
+    assert any(f.name == "data.mdb" for f in files)
+    for f in files:
+        for text in texts:
+            assert text.encode() not in f.read_bytes(), f
+
+
+def test_custom_headers_are_encrypted(make_gateway, receiver, tmp_path):
+    hook = receiver.hook(f"/hook?key={IN_URL}")
+    g = make_gateway().start()
+    g.api.tenant("t")
+    config = {"url": hook.url}
+    config["custom_headers"] = json.dumps({"Authorization": TOKEN})
+    d = create(g.api, "t", config=config)
+    assert d["config"] == config  # shown as it was given
+    more = json.dumps({"Authorization": TOKEN, "X-More": "1"})
+    p = path("t", d["id"])
+    d = g.api.patch(p, json={"config": {"custom_headers": more}}).must(200)
+    g.restart()
+    assert g.api.get(p).must(200) == d
+    g.api.publish("t")
+    r = hook.wait_for(1)[0]
+    assert (r.header("authorization"), r.header("x-more")) == (TOKEN, "1")
+    backup = run_command("backup", "--data-dir", g.data_dir, tmp_path / "copy")
+    assert backup.returncode == 0, backup.stderr
+    g.stop()
+    assert_not_in_files(g.data_dir, TOKEN, IN_URL)
+    assert_not_in_files(tmp_path / "copy", TOKEN, IN_URL)
+    assert TOKEN not in g.log_text() and IN_URL not in g.log_text()
+
+
+def test_custom_headers_follow_the_key(make_gateway):
+    old, new = "0" * 64, "f" * 64
+    g = make_gateway({"secrets.key": old}).start()
+    g.api.tenant("t")
+    config = {"url": "https://example.com/", "custom_headers": json.dumps({"Authorization": TOKEN})}
+    d = create(g.api, "t", config=config)
+    p = path("t", d["id"])
+    g.settings.update({"secrets.key": new, "secrets.old_keys": old})
+    g.restart()
+    assert g.api.get(p).must(200) == d
+    d = g.api.patch(p, json={"metadata": {"a": "b"}}).must(200)  # sealed with the new key
+    del g.settings["secrets.old_keys"]
+    g.restart()
+    assert g.api.get(p).must(200) == d

@@ -44,18 +44,18 @@ static void check_stored(const struct destination *d, struct arena *a)
     struct buf text;
     struct jw w;
     struct destination back;
-    struct str sealed;
+    struct stored_secrets secrets;
     buf_init(&text, MEMORY);
     jw_init(&w, &text);
     destination_write_stored(&w, d, STR("c2VhbGVk"));
-    int rc = destination_parse_stored(&back, &sealed, buf_str(&text), a);
+    int rc = destination_parse_stored(&back, &secrets, buf_str(&text), a);
     LL_ASSERT(rc == 0 || rc == ERR_TOO_BIG);
     buf_reset(&text);
     jw_init(&w, &text);
     destination_write_secrets(&w, d);
     if (rc == 0) {
-        LL_ASSERT(str_eq(sealed, STR("c2VhbGVk")));
-        rc = destination_parse_secrets(&back, buf_str(&text), a);
+        LL_ASSERT(secrets.with_config && str_eq(secrets.sealed, STR("c2VhbGVk")));
+        rc = destination_parse_secrets(&back, true, buf_str(&text), a);
         LL_ASSERT(rc == 0 || rc == ERR_TOO_BIG);
     }
     buf_fini(&text);
@@ -144,8 +144,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     struct destination stored;
     struct tenant tenant;
-    struct str sealed;
-    (void)!destination_parse_stored(&stored, &sealed, text, &a);
+    struct stored_secrets secrets;
+    (void)!destination_parse_stored(&stored, &secrets, text, &a);
+    (void)!destination_parse_secrets(&stored, size % 2 == 0, text, &a);
     (void)!tenant_parse_stored(&tenant, text, &a);
     arena_fini(&a);
     return 0;

@@ -147,16 +147,16 @@ static void round_trip(const struct destination *d, struct str sealed)
     struct buf secrets;
     struct jw w;
     struct destination back;
-    struct str sealed_back;
+    struct stored_secrets rest;
     start(&w, &stored);
     destination_write_stored(&w, d, sealed);
     start(&w, &secrets);
     destination_write_secrets(&w, d);
-    assert_int_equal(destination_parse_stored(&back, &sealed_back, buf_str(&stored), &arena), 0);
-    assert_int_equal(back.credentials.n + back.delivery_metadata.n, 0);
-    assert_int_equal(destination_parse_secrets(&back, buf_str(&secrets), &arena), 0);
-    assert_int_equal(sealed_back.p == NULL, sealed.p == NULL);
-    assert_true(str_eq(sealed_back, sealed));
+    assert_int_equal(destination_parse_stored(&back, &rest, buf_str(&stored), &arena), 0);
+    assert_int_equal(back.credentials.n + back.delivery_metadata.n + back.config.n, 0);
+    assert_true(rest.with_config);
+    assert_true(str_eq(rest.sealed, sealed));
+    assert_int_equal(destination_parse_secrets(&back, true, buf_str(&secrets), &arena), 0);
     buf_fini(&stored); /* nothing read points into it */
     buf_fini(&secrets);
     assert_same(d, &back);
@@ -168,7 +168,6 @@ static void test_stored_destination(void **state)
     const struct destination a = small();
     const struct destination b = full();
     round_trip(&a, STR("c2VhbGVk"));
-    round_trip(&a, STR_NULL);
     round_trip(&b, STR("c2VhbGVk"));
 }
 
@@ -192,7 +191,10 @@ static void test_stored_tenant(void **state)
 
 #define STORED(v, num, topics, filter, times)                                                      \
     "{\"v\":" v ",\"num\":" num ",\"id\":\"d\",\"tenant_id\":\"t\",\"type\":\"webhook\","          \
-    "\"topics\":" topics filter ",\"config\":{},\"metadata\":{}" times "}"
+    "\"topics\":" topics filter ",\"config\":{\"url\":\"u\"},\"metadata\":{}" times "}"
+#define STORED_2                                                                                   \
+    "{\"v\":2,\"num\":1,\"id\":\"d\",\"tenant_id\":\"t\",\"type\":\"webhook\","                    \
+    "\"topics\":[\"*\"],\"metadata\":{}" TIMES
 #define TIMES ",\"created_at\":1,\"updated_at\":2,\"disabled_at\":0"
 
 static void test_damaged_records(void **state)
@@ -204,7 +206,10 @@ static void test_damaged_records(void **state)
     } cases[] = {
         {STORED("1", "1", "[\"*\"]", "", TIMES), 0},
         {STORED("1", "1", "[\"*\"]", "", TIMES ",\"later\":{}"), 0},
-        {STORED("2", "1", "[\"*\"]", "", TIMES), ERR_VERSION},
+        {STORED("0", "1", "[\"*\"]", "", TIMES), ERR_VERSION},
+        {STORED("3", "1", "[\"*\"]", "", TIMES), ERR_VERSION},
+        {STORED_2 ",\"sealed\":\"c2VhbGVk\"}", 0},
+        {STORED_2 "}", ERR_CORRUPT}, /* nothing sealed, so there is no config */
         {STORED("\"1\"", "1", "[\"*\"]", "", TIMES), ERR_CORRUPT},
         {STORED("1", "-1", "[\"*\"]", "", TIMES), ERR_CORRUPT},
         {STORED("1", "4294967296", "[\"*\"]", "", TIMES), ERR_CORRUPT},
@@ -222,17 +227,23 @@ static void test_damaged_records(void **state)
     };
     for (size_t i = 0; i < LL_COUNT(cases); i++) {
         struct destination d;
-        struct str sealed;
-        const int rc = destination_parse_stored(&d, &sealed, str_c(cases[i].json), &arena);
+        struct stored_secrets rest;
+        const int rc = destination_parse_stored(&d, &rest, str_c(cases[i].json), &arena);
         if (rc != cases[i].rc) {
             fail_msg("%s: %d", cases[i].json, rc);
+        }
+        if (rc == 0) {
+            assert_int_equal(d.config.n, rest.with_config ? 0 : 1);
         }
     }
     struct destination d = {0};
     struct tenant t;
-    assert_int_equal(destination_parse_secrets(&d, STR("{\"credentials\":{}}"), &arena),
+    static const char no_config[] = "{\"credentials\":{},\"delivery_metadata\":{}}";
+    assert_int_equal(destination_parse_secrets(&d, false, STR("{\"credentials\":{}}"), &arena),
                      ERR_CORRUPT);
-    assert_int_equal(destination_parse_secrets(&d, STR("x"), &arena), ERR_CORRUPT);
+    assert_int_equal(destination_parse_secrets(&d, false, STR("x"), &arena), ERR_CORRUPT);
+    assert_int_equal(destination_parse_secrets(&d, false, str_c(no_config), &arena), 0);
+    assert_int_equal(destination_parse_secrets(&d, true, str_c(no_config), &arena), ERR_CORRUPT);
     assert_int_equal(tenant_parse_stored(&t, STR("{\"v\":1}"), &arena), ERR_CORRUPT);
     assert_int_equal(tenant_parse_stored(&t, STR("{\"v\":9,\"id\":\"a\"}"), &arena), ERR_VERSION);
 }

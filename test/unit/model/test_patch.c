@@ -57,7 +57,7 @@ static void dump(const struct destination *d, struct buf *out)
     struct jw w;
     buf_init(out, 65536);
     jw_init(&w, out);
-    destination_write_stored(&w, d, STR_NULL);
+    destination_write_stored(&w, d, STR(""));
     jw_init(&w, out);
     destination_write_secrets(&w, d);
     assert_false(out->failed);
@@ -72,14 +72,15 @@ static int patch(const struct destination *from, struct destination *to, const c
     return p->status;
 }
 
-#define HEAD     "{\"v\":1,\"num\":7,\"id\":\"d1\",\"tenant_id\":\"acme\",\"type\":\"webhook\","
+#define HEAD     "{\"v\":2,\"num\":7,\"id\":\"d1\",\"tenant_id\":\"acme\",\"type\":\"webhook\","
 #define TOPICS   "\"topics\":[\"a\",\"b\"],"
 #define FILTER   "\"filter\":{\"data\":{\"n\":1}},"
 #define CONFIG   "\"config\":{\"url\":\"u\",\"x\":\"1\"},"
 #define METADATA "\"metadata\":{\"m\":\"1\",\"n\":\"2\"},"
 #define TIMES    "\"created_at\":1735689600000,\"updated_at\":1767225600000,"
-#define ENABLED  "\"disabled_at\":0}"
-#define SECRETS  "{\"credentials\":{\"secret\":\"s\"},\"delivery_metadata\":{\"k\":\"v\"}}"
+#define ENABLED  "\"disabled_at\":0," SEALED
+#define SEALED   "\"sealed\":\"\"}{"
+#define SECRETS  "\"credentials\":{\"secret\":\"s\"},\"delivery_metadata\":{\"k\":\"v\"}}"
 
 static void test_patch(void **state)
 {
@@ -89,40 +90,40 @@ static void test_patch(void **state)
         bool touched;
         const char *result;
     } cases[] = {
-        {"{}", false, HEAD TOPICS FILTER CONFIG METADATA TIMES ENABLED SECRETS},
-        {"null", false, HEAD TOPICS FILTER CONFIG METADATA TIMES ENABLED SECRETS},
+        {"{}", false, HEAD TOPICS FILTER METADATA TIMES ENABLED CONFIG SECRETS},
+        {"null", false, HEAD TOPICS FILTER METADATA TIMES ENABLED CONFIG SECRETS},
         {"{\"id\":\"other\",\"created_at\":\"x\",\"what\":1}", false,
-         HEAD TOPICS FILTER CONFIG METADATA TIMES ENABLED SECRETS},
-        {"{\"type\":\"webhook\"}", false, HEAD TOPICS FILTER CONFIG METADATA TIMES ENABLED SECRETS},
+         HEAD TOPICS FILTER METADATA TIMES ENABLED CONFIG SECRETS},
+        {"{\"type\":\"webhook\"}", false, HEAD TOPICS FILTER METADATA TIMES ENABLED CONFIG SECRETS},
         {"{\"type\":\"\",\"topics\":null}", false,
-         HEAD TOPICS FILTER CONFIG METADATA TIMES ENABLED SECRETS},
+         HEAD TOPICS FILTER METADATA TIMES ENABLED CONFIG SECRETS},
         {"{\"topics\":[\"c\",\"c\"]}", false,
-         HEAD "\"topics\":[\"c\"]," FILTER CONFIG METADATA TIMES ENABLED SECRETS},
+         HEAD "\"topics\":[\"c\"]," FILTER METADATA TIMES ENABLED CONFIG SECRETS},
         {"{\"topics\":\"*\"}", false,
-         HEAD "\"topics\":[\"*\"]," FILTER CONFIG METADATA TIMES ENABLED SECRETS},
-        {"{\"filter\":null}", false, HEAD TOPICS CONFIG METADATA TIMES ENABLED SECRETS},
-        {"{\"filter\":{}}", false, HEAD TOPICS CONFIG METADATA TIMES ENABLED SECRETS},
+         HEAD "\"topics\":[\"*\"]," FILTER METADATA TIMES ENABLED CONFIG SECRETS},
+        {"{\"filter\":null}", false, HEAD TOPICS METADATA TIMES ENABLED CONFIG SECRETS},
+        {"{\"filter\":{}}", false, HEAD TOPICS METADATA TIMES ENABLED CONFIG SECRETS},
         {"{\"filter\":{\"topic\":\"a\"}}", false,
-         HEAD TOPICS "\"filter\":{\"topic\":\"a\"}," CONFIG METADATA TIMES ENABLED SECRETS},
-        {"{\"config\":{}}", true, HEAD TOPICS FILTER CONFIG METADATA TIMES ENABLED SECRETS},
+         HEAD TOPICS "\"filter\":{\"topic\":\"a\"}," METADATA TIMES ENABLED CONFIG SECRETS},
+        {"{\"config\":{}}", true, HEAD TOPICS FILTER METADATA TIMES ENABLED CONFIG SECRETS},
         {"{\"config\":null}", true,
-         HEAD TOPICS FILTER "\"config\":{}," METADATA TIMES ENABLED SECRETS},
+         HEAD TOPICS FILTER METADATA TIMES ENABLED "\"config\":{}," SECRETS},
         {"{\"config\":{\"x\":null,\"y\":5}}", true,
-         HEAD TOPICS FILTER
-         "\"config\":{\"url\":\"u\",\"y\":\"5\"}," METADATA TIMES ENABLED SECRETS},
+         HEAD TOPICS FILTER METADATA TIMES ENABLED
+         "\"config\":{\"url\":\"u\",\"y\":\"5\"}," SECRETS},
         {"{\"metadata\":{\"m\":null}}", false,
-         HEAD TOPICS FILTER CONFIG "\"metadata\":{\"n\":\"2\"}," TIMES ENABLED SECRETS},
+         HEAD TOPICS FILTER "\"metadata\":{\"n\":\"2\"}," TIMES ENABLED CONFIG SECRETS},
         {"{\"metadata\":null}", false,
-         HEAD TOPICS FILTER CONFIG "\"metadata\":{}," TIMES ENABLED SECRETS},
+         HEAD TOPICS FILTER "\"metadata\":{}," TIMES ENABLED CONFIG SECRETS},
         {"{\"credentials\":{\"secret\":\"t\"}}", true,
-         HEAD TOPICS FILTER CONFIG METADATA TIMES ENABLED
-         "{\"credentials\":{\"secret\":\"t\"},\"delivery_metadata\":{\"k\":\"v\"}}"},
+         HEAD TOPICS FILTER METADATA TIMES ENABLED CONFIG
+         "\"credentials\":{\"secret\":\"t\"},\"delivery_metadata\":{\"k\":\"v\"}}"},
         {"{\"credentials\":null,\"delivery_metadata\":{\"k\":\"w\",\"l\":true}}", true,
-         HEAD TOPICS FILTER CONFIG METADATA TIMES ENABLED
-         "{\"credentials\":{},\"delivery_metadata\":{\"k\":\"w\",\"l\":\"true\"}}"},
+         HEAD TOPICS FILTER METADATA TIMES ENABLED CONFIG
+         "\"credentials\":{},\"delivery_metadata\":{\"k\":\"w\",\"l\":\"true\"}}"},
         {"{\"disabled_at\":\"" DISABLED "\"}", false,
-         HEAD TOPICS FILTER CONFIG METADATA TIMES "\"disabled_at\":1748736000000}" SECRETS},
-        {"{\"disabled_at\":null}", false, HEAD TOPICS FILTER CONFIG METADATA TIMES ENABLED SECRETS},
+         HEAD TOPICS FILTER METADATA TIMES "\"disabled_at\":1748736000000," SEALED CONFIG SECRETS},
+        {"{\"disabled_at\":null}", false, HEAD TOPICS FILTER METADATA TIMES ENABLED CONFIG SECRETS},
     };
     struct buf before;
     dump(&old, &before);
