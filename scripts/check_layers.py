@@ -68,6 +68,7 @@ LIBRARIES = {
     "libsodium": (r"\b(sodium|crypto|randombytes)_\w+\s*\(", ["sign", "auth", "vault"],
                   r"sodium(/.*)?\.h"),
     "llhttp": (r"\b(llhttp|LLHTTP)_\w+", ["http", "http/server", "http/client"], r"llhttp\.h"),
+    "libidn2": (r"\b(idn2|IDN2)_\w+", ["http"], r"idn2\.h"),
     "yyjson": (r"\b(yyjson|YYJSON)_\w+",
                ["json", "model", "match", "registry", "publish", "api", "api/native", "auth",
                 "dest/webhook"],

@@ -58,7 +58,8 @@ struct egress_policy {
 int egress_check(const struct egress_policy *p, const union addr *a, const char **reason);
 /* Check of a host name or IP literal at registration time, for a helpful early error: refuses
  * odd IPv4 spellings ("0x7f.1", "2130706433"), localhost, *.localhost, *.local, *.internal unless
- * loopback/private is allowed, and literals that egress_check refuses. */
+ * loopback, private networks or some network of the allow list are open, and literals that
+ * egress_check refuses. `host` is ASCII. */
 int egress_check_host(const struct egress_policy *p, struct str host, const char **reason);
 /* The same with the port, which may belong to another protocol: EGRESS_REASON_PORT. */
 int egress_check_target(const struct egress_policy *p, struct str host, uint16_t port,

@@ -3,6 +3,8 @@
 
 #include <arpa/inet.h>
 
+#include "longline/check.h"
+
 #define HOST_MAX  253
 #define LABEL_MAX 63
 
@@ -20,14 +22,22 @@ static bool is_host_char(char c)
            c == '.' || c == '_';
 }
 
+bool authority_is_plain_name(struct str host)
+{
+    for (size_t i = 0; i < host.n; i++) {
+        if (!is_host_char(host.p[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static int check_name(struct str host, const char **why)
 {
     struct str rest = host;
     struct str label;
-    for (size_t i = 0; i < host.n; i++) {
-        if (!is_host_char(host.p[i])) {
-            return fail(why, "the host has a character that is not allowed");
-        }
+    if (!authority_is_plain_name(host)) {
+        return fail(why, "the host has a character that is not allowed");
     }
     while (str_split(&rest, '.', &label)) {
         if (label.n == 0 || label.n > LABEL_MAX) {
@@ -35,6 +45,34 @@ static int check_name(struct str host, const char **why)
         }
     }
     return 0;
+}
+
+int authority_take_scheme(struct str *rest, bool *is_https)
+{
+    static const struct {
+        const char *text;
+        bool is_https;
+    } schemes[] = {{"https://", true}, {"http://", false}};
+
+    for (size_t i = 0; i < LL_COUNT(schemes); i++) {
+        const struct str prefix = str_c(schemes[i].text);
+        if (rest->n >= prefix.n && str_eq_ci(str_of(rest->p, prefix.n), prefix)) {
+            *is_https = schemes[i].is_https;
+            *rest = str_of(rest->p + prefix.n, rest->n - prefix.n);
+            return 0;
+        }
+    }
+    return ERR_SYNTAX;
+}
+
+size_t authority_end(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] == '/' || s.p[i] == '?' || s.p[i] == '#') {
+            return i;
+        }
+    }
+    return s.n;
 }
 
 static int check_ipv6(struct str host, const char **why)

@@ -15,6 +15,13 @@ struct authority {
     uint16_t port; /* when has_port */
 };
 
+/* Takes "http://" or "https://", in any case, off the front. ERR_SYNTAX when neither is there. */
+int authority_take_scheme(struct str *rest, bool *is_https) LL_MUST_USE;
+/* How much of what follows the scheme is the authority. */
+size_t authority_end(struct str s);
+/* Only characters of a host name: ASCII letters and digits, '-', '.', '_'. */
+bool authority_is_plain_name(struct str host);
+
 /* 0 or ERR_SYNTAX; *why (may be NULL) gets a static sentence. */
 int authority_parse(struct authority *out, struct str text, const char **why) LL_MUST_USE;
 

@@ -2,7 +2,6 @@
 #include "longline/url.h"
 
 #include "authority.h"
-#include "longline/check.h"
 
 /* Everything that is not visible ASCII, and the backslash, which some parsers take for a slash. */
 static bool is_url_char(char c)
@@ -25,35 +24,6 @@ static bool escapes_are_valid(struct str s)
     return true;
 }
 
-/* Takes "http://" or "https://" off the front. */
-static int take_scheme(struct url *out, struct str *rest)
-{
-    static const struct {
-        const char *text;
-        bool is_https;
-    } schemes[] = {{"https://", true}, {"http://", false}};
-
-    for (size_t i = 0; i < LL_COUNT(schemes); i++) {
-        const struct str prefix = str_c(schemes[i].text);
-        if (rest->n >= prefix.n && str_eq_ci(str_of(rest->p, prefix.n), prefix)) {
-            out->is_https = schemes[i].is_https;
-            *rest = str_of(rest->p + prefix.n, rest->n - prefix.n);
-            return 0;
-        }
-    }
-    return ERR_SYNTAX;
-}
-
-static size_t authority_end(struct str s)
-{
-    for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] == '/' || s.p[i] == '?' || s.p[i] == '#') {
-            return i;
-        }
-    }
-    return s.n;
-}
-
 int url_parse(struct url *out, struct str text, struct err_detail *err)
 {
     struct authority a;
@@ -72,7 +42,7 @@ int url_parse(struct url *out, struct str text, struct err_detail *err)
                 "the URL has a space, a backslash or a character that is not ASCII text");
         }
     }
-    if (take_scheme(out, &rest) != 0) {
+    if (authority_take_scheme(&rest, &out->is_https) != 0) {
         return err_set(err, ERR_SYNTAX, 0, "the URL must begin with http:// or https://");
     }
     if (str_find(rest, '#') != rest.n) {

@@ -237,6 +237,28 @@ static bool in_domain(struct str host, struct str domain)
     return host.n == domain.n || host.p[host.n - domain.n - 1] == '.';
 }
 
+static bool allows(const struct egress_policy *p, const char *ip)
+{
+    union addr a;
+    return addr_parse_ip(&a, str_c(ip), 0) == 0 && egress_check(p, &a, NULL) == 0;
+}
+
+/* Names that lead inside wherever they are looked up: refused unless something inside is allowed,
+ * and then the address that they have at an attempt decides. NULL: no such name. */
+static const char *inside(const struct egress_policy *p, struct str host)
+{
+    if (in_domain(host, STR("metadata.google.internal"))) {
+        return allows(p, "169.254.169.254") ? NULL : "metadata";
+    }
+    if (in_domain(host, STR("localhost"))) {
+        return allows(p, "127.0.0.1") || allows(p, "::1") ? NULL : "loopback";
+    }
+    if (in_domain(host, STR("local")) || in_domain(host, STR("internal"))) {
+        return p->allow_private || p->n_allow != 0 ? NULL : "private";
+    }
+    return NULL;
+}
+
 int egress_check_host(const struct egress_policy *p, struct str host, const char **reason)
 {
     union addr a;
@@ -252,16 +274,8 @@ int egress_check_host(const struct egress_policy *p, struct str host, const char
     if (ends_in_number(host)) {
         return blocked(reason, "odd IPv4 spelling");
     }
-    if (in_domain(host, STR("metadata.google.internal"))) {
-        return blocked(reason, "metadata");
-    }
-    if (!p->allow_loopback && in_domain(host, STR("localhost"))) {
-        return blocked(reason, "loopback");
-    }
-    if (!p->allow_private && (in_domain(host, STR("local")) || in_domain(host, STR("internal")))) {
-        return blocked(reason, "private");
-    }
-    return 0;
+    const char *const why = inside(p, host);
+    return why != NULL ? blocked(reason, why) : 0;
 }
 
 int egress_check_target(const struct egress_policy *p, struct str host, uint16_t port,

@@ -107,6 +107,21 @@ FORBIDDEN = [
     "00127.0.0.1",
     "127.0.0.0x1",
     "256.1.1.1",
+    # the same in characters that become plain ones before a lookup
+    "１２７．０．０．１",
+    "127。0。0｡1",
+    "１６９．２５４．１６９．２５４",
+    "①",
+    "0ｘ7f.1",
+    "ｌｏｃａｌｈｏｓｔ",
+    "foo。localhost",
+    "local\u00adhost",
+    "x.ｉｎｔｅｒｎａｌ",
+    "metadata。google。internal",
+    "［::1］",
+    "127.0.0.1／.example.com",
+    "127.0.0.1＃.example.com",
+    "a＠127.0.0.1",
 ]
 
 
@@ -151,6 +166,9 @@ def test_public_addresses_are_fine(closed):
         "11.0.0.1",
         "x1.example",
         "internal.example",
+        "bücher.example",
+        "例え.テスト",
+        "faß.example",
     ):
         closed.api.post(
             "/tenants/t/destinations",
@@ -161,6 +179,39 @@ def test_public_addresses_are_fine(closed):
                 "disabled_at": "2024-01-01T00:00:00Z",
             },
         ).must(201)
+
+
+@pytest.mark.parametrize(
+    "url, ok",
+    [
+        ("https://x.internal/", True),
+        ("https://printer.local/", True),
+        ("https://10.1.2.3/", True),
+        ("https://192.168.1.1/", False),
+        ("https://localhost/", False),
+        ("https://metadata.google.internal/", False),
+    ],
+)
+def test_names_of_an_allowed_network(make_gateway, url, ok):
+    g = make_gateway({"egress.allow": "10.0.0.0/8"}, dev=False).start()
+    g.api.tenant("t")
+    new = {"type": "webhook", "topics": ["never"], "config": {"url": url}}
+    r = g.api.post("/tenants/t/destinations", json=new)
+    assert r.status == (201 if ok else 422), repr(r)
+    g.stop()
+
+
+def test_private_networks_that_are_allowed(make_gateway):
+    g = make_gateway({"egress.allow_private": "true"}, dev=False).start()
+    g.api.tenant("t")
+    for url in ("https://x.internal/", "https://10.1.2.3/", "https://[fd00::1]/"):
+        g.api.destination("t", url, topics=["never"])
+
+
+def test_the_case_of_the_scheme(closed):
+    for url in ("HTTPS://example.com/a", "HttP://example.com/a"):
+        d = closed.api.destination("t", url, topics=["never"])
+        assert (d["config"]["url"], d["target"]) == (url, url)
 
 
 def test_changing_the_url_is_checked_too(closed):
@@ -290,6 +341,34 @@ def test_names_work(dev, names, receiver):
     a = one_attempt(dev, f"http://good.example:{receiver.port}{hook.path}")
     assert a["status"] == "success"
     assert hook.requests[0].header("host") == f"good.example:{receiver.port}"
+
+
+def test_international_names_and_paths(dev, names, receiver):
+    """Shown as given, sent in ASCII."""
+    names.records["xn--bcher-kva.example"] = ["127.0.0.1"]
+    hook = receiver.hook("/hook/%C3%A9/%e4?q=%E2%9C%93&r=%20")
+    url = f"http://Bücher。example:{receiver.port}/hook/é/%e4?q=✓&r=%20"
+    d = dev.api.destination("t", url)
+    assert (d["config"]["url"], d["target"]) == (url, url)
+    e = dev.api.publish("t", destination_id=d["id"])
+    a = wait_until(lambda: dev.api.attempts(event_id=e["id"]), "a record")[0]
+    dev.api.delete(f"/tenants/t/destinations/{d['id']}").must(200)
+    assert a["status"] == "success", a
+    assert hook.requests[0].header("host") == f"xn--bcher-kva.example:{receiver.port}"
+
+
+def test_a_query_without_a_path(dev, receiver):
+    hook = receiver.hook("/?a=b")
+    a = one_attempt(dev, f"http://127.0.0.1:{receiver.port}?a=b")
+    assert a["status"] == "success" and len(hook.requests) == 1
+
+
+def test_international_names_that_lead_inside(closed, names, receiver):
+    names.records["xn--bcher-kva.example"] = ["127.0.0.1"]
+    hook = receiver.hook()
+    a = one_attempt(closed, f"http://bücher.example:{receiver.port}{hook.path}")
+    assert (a["status"], a["code"]) == ("failed", "blocked_address"), a
+    assert hook.requests == []
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from support.certs import Authority
+from support.dns import NameServer
 from support.gateway import FAST_RETRIES
 from support.receiver import Receiver, Reply
 from support.signing import check_v0
@@ -56,6 +57,30 @@ def test_name(api, tenant, authority):
         _, attempt = deliver(api, tenant, rx.hook().url)
         assert attempt["status"] == "success", attempt
         assert names == ["localhost"]
+
+
+def test_international_name(make_gateway, authority):
+    """The ASCII form is what SNI names and the certificate has to hold."""
+    server = NameServer()
+    g = make_gateway(
+        {
+            **FAST_RETRIES,
+            "delivery.retry_limit": "0",
+            "egress.ca_file": authority.file,
+            "egress.dns_servers": server.address,
+        }
+    ).start()
+    g.api.tenant("t")
+    names = []
+    server.records["xn--bcher-kva.example"] = ["127.0.0.1"]
+    context = authority.issue("idn", names=["xn--bcher-kva.example"]).context()
+    context.sni_callback = lambda sock, name, ctx: names.append(name)
+    with Receiver(context, name="bücher.example") as rx:
+        _, attempt = deliver(g.api, "t", rx.hook().url)
+        assert attempt["status"] == "success", attempt
+    assert names == ["xn--bcher-kva.example"]
+    g.stop()
+    server.stop()
 
 
 @pytest.mark.parametrize("name", ["wrong-name", "expired", "not-yet", "self-signed", "other-ca"])

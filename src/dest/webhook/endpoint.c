@@ -16,6 +16,12 @@ struct str webhook_prefix(const struct webhook_cfg *cfg)
     return cfg->mode == WEBHOOK_MODE_STANDARD ? STR("webhook-") : STR("x-outpost-");
 }
 
+int webhook_parse_url(struct url *out, struct str text, struct buf *ascii, struct err_detail *err)
+{
+    const int rc = url_to_ascii(ascii, text, err);
+    return rc != 0 ? rc : url_parse(out, buf_str(ascii), err);
+}
+
 static int add_key(struct webhook_endpoint *e, struct str secret, int64_t until_ms)
 {
     if (secret.n == 0) {
@@ -76,8 +82,7 @@ static int compile(struct webhook_endpoint *e, const struct dest_env *env,
                    const struct destination *d, struct err_detail *err)
 {
     const struct str url = kv_get(&d->config, STR("url"));
-    e->text = mem_strndup(url.p != NULL ? url.p : "", url.n);
-    int rc = url_parse(&e->url, str_of(e->text, url.n), err);
+    int rc = webhook_parse_url(&e->url, url, &e->text, err);
     if (rc != 0) {
         err_prefix(err, "config.url");
         return rc;
@@ -103,6 +108,7 @@ struct dest_endpoint *webhook_open(const struct dest_env *env, const struct dest
     struct webhook_endpoint *e = mem_zalloc(sizeof(*e));
     e->base.driver = &webhook_driver;
     arena_init(&e->arena, ENDPOINT_ARENA_MAX);
+    buf_init(&e->text, URL_MAX);
     if (compile(e, env, d, err) != 0) {
         webhook_close(&e->base);
         return NULL;
@@ -118,6 +124,6 @@ void webhook_close(struct dest_endpoint *ep)
         sign_key_fini(&e->keys[i].v1);
     }
     arena_fini(&e->arena);
-    mem_free(e->text);
+    buf_fini(&e->text);
     mem_free(e);
 }

@@ -20,6 +20,25 @@
 #define K_UNTIL    STR("previous_secret_invalid_at")
 #define K_ROTATE   STR("rotate_secret")
 
+/* What is judged is what will be looked up and connected to: the host's ASCII form. */
+static void check_target(const struct dest_env *env, const struct url *url, struct arena *a,
+                         struct problem *p)
+{
+    if (!url->is_https && !env->policy->allow_http) {
+        problem_add(p, a, "config.url must use https (egress.allow_http permits http)");
+        return;
+    }
+    const char *reason = "blocked";
+    if (egress_check_target(env->policy, url->host, url->port, &reason) == 0) {
+        return;
+    }
+    if (str_eq(str_c(reason), STR(EGRESS_REASON_PORT))) {
+        problem_add(p, a, "config.url uses port %u, which is not allowed", (unsigned)url->port);
+    } else {
+        problem_add(p, a, "config.url points to an address that is not allowed (%s)", reason);
+    }
+}
+
 static void check_url(const struct dest_env *env, const struct destination *d, struct arena *a,
                       struct problem *p)
 {
@@ -28,28 +47,19 @@ static void check_url(const struct dest_env *env, const struct destination *d, s
         problem_add(p, a, "config.url is required");
         return;
     }
+    struct buf ascii;
     struct url url;
     struct err_detail err = {0};
-    if (url_parse(&url, text, &err) != 0) {
+    buf_init(&ascii, URL_MAX);
+    if (webhook_parse_url(&url, text, &ascii, &err) == 0) {
+        check_target(env, &url, a, p);
+    } else {
         problem_add(p, a, "config.url failed pattern validation");
         if (err.msg[0] != '\0') {
             problem_add(p, a, "config.url: %s", err.msg);
         }
-        return;
     }
-    if (!url.is_https && !env->policy->allow_http) {
-        problem_add(p, a, "config.url must use https (egress.allow_http permits http)");
-        return;
-    }
-    const char *reason = "blocked";
-    if (egress_check_target(env->policy, url.host, url.port, &reason) == 0) {
-        return;
-    }
-    if (str_eq(str_c(reason), STR(EGRESS_REASON_PORT))) {
-        problem_add(p, a, "config.url uses port %u, which is not allowed", (unsigned)url.port);
-    } else {
-        problem_add(p, a, "config.url points to an address that is not allowed (%s)", reason);
-    }
+    buf_fini(&ascii);
 }
 
 static void check_headers(const struct dest_env *env, const struct destination *d, struct arena *a,

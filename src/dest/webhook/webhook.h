@@ -26,7 +26,7 @@ struct webhook_key {
 
 struct webhook_endpoint {
     struct dest_endpoint base;
-    char *text; /* owns the URL; `url` points into it */
+    struct buf text; /* the URL in ASCII; `url` points into it */
     struct url url;
     struct webhook_key keys[2];
     size_t n_keys;
@@ -36,6 +36,10 @@ struct webhook_endpoint {
     struct http_header *metadata; /* delivery_metadata, names with prefix */
     size_t n_metadata;
 };
+
+/* config.url as it is used; *out points into `ascii`, which is empty, with URL_MAX as maximum. */
+int webhook_parse_url(struct url *out, struct str text, struct buf *ascii,
+                      struct err_detail *err) LL_MUST_USE;
 
 struct str webhook_prefix(const struct webhook_cfg *cfg);
 

@@ -187,6 +187,12 @@ static void test_url_rules(void **state)
     } rows[] = {
         {"https://example.com/", false, false, false, NULL},
         {"https://example.com:8443/a?b=c", false, false, false, NULL},
+        {"HTTPS://b\303\274cher.example/\303\251", false, false, false, NULL},
+        {"https://example.com?b=c", false, false, false, NULL},
+        {"https://\342\204\200.example/", true, true, true, "config.url failed pattern validation"},
+        {"https://\357\274\221\357\274\222\357\274\227.0.0.1/", false, true, true,
+         "config.url points to an address that is not allowed"},
+        {"https://\357\274\221\357\274\222\357\274\227.0.0.1/", true, false, false, NULL},
         {"http://example.com/", false, false, true, NULL},
         {"http://example.com/", true, true, false, "config.url must use https"},
         {"ftp://example.com/", true, true, true, "config.url failed pattern validation"},

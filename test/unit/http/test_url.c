@@ -141,12 +141,118 @@ static void test_lengths(void **state)
     assert_int_equal(url_parse(&u, str_of("http://h/\0x", 11), NULL), ERR_SYNTAX);
 }
 
+/* What people write, what is sent; NULL: refused before url_parse or by it. */
+static const struct {
+    const char *given, *ascii;
+} translated[] = {
+    {"https://example.com/a?b=c", "https://example.com/a?b=c"},
+    {"HTTPS://Example.COM/%c3%a9{x}|y", "HTTPS://Example.COM/%c3%a9{x}|y"},
+    {"http://h?x=1", "http://h/?x=1"},
+    {"http://h", "http://h"},
+    {"https://b\303\274cher.example/", "https://xn--bcher-kva.example/"},
+    {"https://B\303\234CHER.Example:8443/x", "https://xn--bcher-kva.example:8443/x"},
+    {"https://b\303\274cher.example", "https://xn--bcher-kva.example"},
+    {"https://b\303\274cher.example.?q", "https://xn--bcher-kva.example./?q"},
+    {"https://fa\303\237.example/", "https://xn--fa-hia.example/"}, /* not "fass" */
+    {"https://a_b.b\303\274cher.example/", "https://a_b.xn--bcher-kva.example/"},
+    {"https://\344\276\213\343\201\210.\343\203\206\343\202\271\343\203\210/",
+     "https://xn--r8jz45g.xn--zckzah/"},
+    {"http://h/\303\251", "http://h/%C3%A9"},
+    {"http://h/a?q=\360\237\230\200&r=\303\251%20", "http://h/a?q=%F0%9F%98%80&r=%C3%A9%20"},
+    {"http://h/\302\240\342\200\256", "http://h/%C2%A0%E2%80%AE"},
+    /* Spellings of addresses and inner names become what they stand for, to be judged as such. */
+    {"http://\357\274\221\357\274\222\357\274\227\357\274\216\357\274\220.0.1/",
+     "http://127.0.0.1/"},
+    {"http://127\343\200\2020\343\200\2020\357\275\2411/", "http://127.0.0.1/"},
+    {"http://\342\221\240/", "http://1/"},
+    {"http://0\357\275\2307f.1/", "http://0x7f.1/"},
+    {"http://\357\275\214ocalhost/", "http://localhost/"},
+    {"http://x.\357\275\211nternal/", "http://x.internal/"},
+    {"http://local\302\255host/", "http://localhost/"}, /* a soft hyphen is nothing */
+    /* What would become a delimiter. */
+    {"http://\342\204\200.example/", NULL},        /* "a/c" */
+    {"http://a\357\274\217b.example/", NULL},      /* full-width "/" */
+    {"http://a\357\274\240b.example/", NULL},      /* "@" */
+    {"http://a\357\274\23280/", NULL},             /* ":" */
+    {"http://a\357\274\203b.example/", NULL},      /* "#" */
+    {"http://a\357\274\205b.example/", NULL},      /* "%" */
+    {"http://\357\274\273::1\357\274\275/", NULL}, /* "[::1]" */
+    {"http://[::\357\274\221]/", NULL},
+    {"http://h:\357\274\230\357\274\220/", NULL},
+    {"http://u\303\274@h/", NULL},
+    {"http://\342\230\225.example/", NULL}, /* IDNA 2008 knows no emoji */
+    {"http://a\342\200\213b.example\\c/", NULL},
+    {"http://\302\255/", NULL},
+    {"http://.b\303\274cher/", NULL},
+    {"http://b\303\274cher..example/", NULL},
+    {"http://b%c3%bccher.b\303\274cher/", NULL},
+    {"\303\274://h/", NULL},
+    {"http://h/\303", NULL},
+    {"http://h/\303\251 x", NULL},
+    {"http://h/\303\251#x", NULL},
+    {"http://h/\303\251%4", NULL},
+};
+
+static void test_translation(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < LL_COUNT(translated); i++) {
+        struct err_detail err = {0};
+        struct url u;
+        struct buf b;
+        buf_init(&b, URL_MAX);
+        int rc = url_to_ascii(&b, str_c(translated[i].given), &err);
+        if (rc == 0) {
+            rc = url_parse(&u, buf_str(&b), &err);
+        }
+        if (translated[i].ascii == NULL) {
+            if (rc != ERR_SYNTAX || err.msg[0] == '\0') {
+                fail_msg("%s gave %d, " STR_FMT, translated[i].given, rc, STR_ARG(buf_str(&b)));
+            }
+        } else if (rc != 0 || !str_eq(buf_str(&b), str_c(translated[i].ascii))) {
+            fail_msg("%s: " STR_FMT " (%s)", translated[i].given, STR_ARG(buf_str(&b)), err.msg);
+        }
+        buf_fini(&b);
+    }
+}
+
+/* The limit is on what is sent: an encoded character counts three times per byte. */
+static void test_translated_lengths(void **state)
+{
+    (void)state;
+    char text[URL_MAX + 16] = "http://h/";
+    size_t n = 9;
+    while (n < 9 + 2 * 338) {
+        memcpy(text + n, "\303\251", 2);
+        n += 2;
+    }
+    for (size_t more = 0; more < 30; more++) {
+        struct buf b;
+        buf_init(&b, URL_MAX);
+        const size_t sent = 9 + 6 * 338 + more;
+        text[n + more] = 'x';
+        const int rc = url_to_ascii(&b, str_of(text, n + more), NULL);
+        assert_int_equal(rc, sent <= URL_MAX ? 0 : ERR_TOO_BIG);
+        buf_fini(&b);
+    }
+    struct buf b;
+    buf_init(&b, URL_MAX);
+    memset(text + 7, 'a', sizeof(text) - 7);
+    memcpy(text + 7, "\303\274", 2);
+    assert_int_equal(url_to_ascii(&b, str_of(text, URL_MAX + 1), NULL), ERR_TOO_BIG);
+    buf_reset(&b);
+    assert_int_equal(url_to_ascii(&b, str_of(text, URL_MAX), NULL), ERR_SYNTAX); /* no such label */
+    buf_fini(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good),
         cmocka_unit_test(test_bad),
         cmocka_unit_test(test_lengths),
+        cmocka_unit_test(test_translation),
+        cmocka_unit_test(test_translated_lengths),
     };
     return cmocka_run_group_tests_name("url", tests, NULL, NULL);
 }

@@ -344,6 +344,37 @@ static void host_names_are_judged_at_registration(void **state)
     }
 }
 
+/* What the allow list opens can be registered by name as well. */
+static void names_follow_the_allow_list(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *allow, *host, *reason; /* NULL: allowed */
+    } names[] = {
+        {"10.0.0.0/8", "x.internal", NULL},
+        {"10.0.0.0/8", "printer.local", NULL},
+        {"10.0.0.0/8", "10.1.2.3", NULL},
+        {"10.0.0.0/8", "192.168.1.1", "private"},
+        {"10.0.0.0/8", "localhost", "loopback"},
+        {"10.0.0.0/8", "metadata.google.internal", "metadata"},
+        {"10.0.0.0/8", "0x0a.1", "odd IPv4 spelling"},
+        {"127.0.0.0/8", "localhost", NULL},
+        {"127.0.0.2", "localhost", "loopback"}, /* it is 127.0.0.1 */
+        {"::1", "a.localhost", NULL},
+        {"169.254.169.254", "metadata.google.internal", NULL},
+    };
+    for (size_t i = 0; i < LL_COUNT(names); i++) {
+        struct cidr c;
+        const char *reason = NULL;
+        assert_int_equal(cidr_parse(&c, str_c(names[i].allow)), 0);
+        const struct egress_policy p = {.allow = &c, .n_allow = 1};
+        const int rc = egress_check_host(&p, str_c(names[i].host), &reason);
+        assert_int_equal(rc, names[i].reason != NULL ? ERR_BLOCKED : 0);
+        assert_string_equal(reason != NULL ? reason : "",
+                            names[i].reason != NULL ? names[i].reason : "");
+    }
+}
+
 static void test_ports_of_other_protocols(void **state)
 {
     (void)state;
@@ -417,6 +448,7 @@ int main(void)
         cmocka_unit_test(allow_overrides_and_deny_adds),
         cmocka_unit_test(own_addresses_are_never_called),
         cmocka_unit_test(host_names_are_judged_at_registration),
+        cmocka_unit_test(names_follow_the_allow_list),
     };
     return cmocka_run_group_tests_name("net_egress", tests, NULL, NULL);
 }
