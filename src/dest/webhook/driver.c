@@ -13,7 +13,7 @@ const struct cfg_key webhook_cfg_keys[] = {
      .def = "default",
      .choices = "default standard both",
      .help = "How deliveries are signed: v0= over the body (default), as in Standard Webhooks, or "
-             "both."},
+             "both. In the last two a secret that is set must be whsec_ and base64."},
     {.name = "header_prefix",
      .kind = CFG_STRING,
      .flags = CFG_NONE,
