@@ -15,8 +15,8 @@ static int on_pair(void *ctx, struct str name, struct str value)
     struct parse *p = ctx;
     struct query_param param;
 
-    if (value.n == 0) {
-        return 0;
+    if (name.n == 0 && value.n == 0) {
+        return 0; /* between two ampersands */
     }
     if (!utf8_valid(name) || !utf8_valid(value)) {
         return ERR_SYNTAX;

@@ -5,7 +5,9 @@
  *
  *   f[0]=a&f[1]=b   by index        f[]=a&f[]=b        f=a&f=b
  *
- * Parameters without a value are as good as absent.
+ * A parameter without a value has the empty value, which is a value like any other: a filter that
+ * holds it asks for rows with an empty field. Taking it for absent would show everything to a client
+ * that forgot to fill in whose rows it wants.
  */
 #ifndef LL_API_QUERY_H
 #define LL_API_QUERY_H
@@ -17,7 +19,7 @@
 
 struct query_param {
     struct str name;
-    struct str value; /* not empty */
+    struct str value; /* may be empty; p is never NULL */
 };
 struct query {
     size_t n;
@@ -26,7 +28,7 @@ struct query {
 
 /* ERR_SYNTAX (escapes, UTF-8), ERR_LIMIT (too many), ERR_TOO_BIG (arena). */
 int query_parse(struct query *q, struct str raw, struct arena *a) LL_MUST_USE;
-/* The first value of that exact name, or STR_NULL. */
+/* The first value of that exact name, which may be empty, or STR_NULL. */
 struct str query_get(const struct query *q, struct str name);
 /* All values of a list parameter, in the arena. ERR_TOO_BIG. */
 int query_list(const struct query *q, struct str name, struct arena *a,

@@ -41,11 +41,19 @@ def test_the_admin_names_the_tenant(gw, hooks, name):
     expect_one_more(hooks, before, name)
 
 
-@pytest.mark.parametrize("fields", [{}, {"tenant_id": None}, {"tenant_id": ""}])
+@pytest.mark.parametrize("fields", [{}, {"tenant_id": None}])
 def test_without_a_tenant_the_newest_is_meant(gw, hooks, fields):
     before = counts(hooks)
     retry(gw.api, **fields).must(202)
     expect_one_more(hooks, before, TENANTS[-1])
+
+
+def test_the_empty_tenant_has_no_events(gw, hooks):
+    before = counts(hooks)
+    retry(gw.api, tenant_id="").error(404, "event not found")
+    own = gw.api.with_token(gw.api.token_of(TENANTS[0]))
+    retry(own, tenant_id="").error(403, "tenant_id does not match authenticated tenant")
+    assert counts(hooks) == before
 
 
 @pytest.mark.parametrize("name", TENANTS)

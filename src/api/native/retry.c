@@ -24,10 +24,11 @@ struct retry_refusal {
     const char *error; /* data.error, or NULL */
 };
 
-/* A token stands for its own tenant; an admin who names none means any. */
+/* A token stands for its own tenant; an admin who names none means any. The empty name is one, too,
+ * of which there is no event. */
 static bool check_tenant(struct call *c, struct retry *r)
 {
-    if (r->tenant_id.n == 0) {
+    if (r->tenant_id.p == NULL) {
         r->tenant_id = c->token_tenant;
     } else if (!c->is_admin && !str_eq(r->tenant_id, c->token_tenant)) {
         reply_error(c, 403, "tenant_id does not match authenticated tenant");

@@ -1,21 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "native.h"
 
-static bool is_own(const struct call *c, const struct store_strs *tenants)
-{
-    for (size_t i = 0; i < tenants->n; i++) {
-        if (!str_eq(tenants->v[i], c->token_tenant)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-bool scope_list(struct call *c, const struct query *q, struct store_strs *out)
+static bool query_tenants(struct call *c, const struct query *q, struct store_strs *out)
 {
     const int rc = query_list(q, STR("tenant_id"), call_arena(c), out);
     if (rc != 0) {
         reply_failure(c, rc);
+    }
+    return rc == 0;
+}
+
+static bool is_own(const struct call *c, const struct store_strs *tenants)
+{
+    return tenants->n == 0 || (tenants->n == 1 && str_eq(tenants->v[0], c->token_tenant));
+}
+
+bool scope_list(struct call *c, const struct query *q, struct store_strs *out)
+{
+    if (!query_tenants(c, q, out)) {
         return false;
     }
     if (c->is_admin) {

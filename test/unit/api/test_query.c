@@ -7,7 +7,7 @@
 #include "api/query.h"
 #include "longline/check.h"
 
-/* The values of list f, joined by '|'. */
+/* The values of list f, joined by '|'; NULL: there is no such parameter. */
 static void check_list(struct arena *a, const char *query, const char *want)
 {
     struct query q;
@@ -21,8 +21,8 @@ static void check_list(struct arena *a, const char *query, const char *want)
         at += (size_t)snprintf(got + at, sizeof(got) - at, "%s" STR_FMT, i != 0 ? "|" : "",
                                STR_ARG(list.v[i]));
     }
-    if (strcmp(got, want) != 0) {
-        fail_msg("%s: got %s, want %s", query, got, want);
+    if ((list.n != 0) != (want != NULL) || (want != NULL && strcmp(got, want) != 0)) {
+        fail_msg("%s: got %zu: %s, want %s", query, list.n, got, want != NULL ? want : "none");
     }
 }
 
@@ -32,7 +32,8 @@ static void test_lists(void **state)
         const char *query;
         const char *want;
     } cases[] = {
-        {"", ""},
+        {"", NULL},
+        {"&&", NULL},
         {"f=a", "a"},
         {"f=a&f=b", "a|b"},
         {"f[]=a&f[]=b", "a|b"},
@@ -46,11 +47,18 @@ static void test_lists(void **state)
         {"f[x]=no&f=a", "a"},
         {"f[-1]=no&f=a", "a"},
         {"f[0=no&f0]=no&ff=no&f[]x=no&f=a", "a"},
-        {"f=&f=a", "a"},
-        {"f[0]=&f=a", "a"},
-        {"f=two+words&f=a%26b", "two words|a&b"},
-        {"g=a", ""},
+        {"f=&f=a", "|a"},
+        /* The empty value is one, in every spelling: not "no filter". */
+        {"f=", ""},
         {"f", ""},
+        {"f[]=", ""},
+        {"f[0]=", ""},
+        {"f%5B0%5D=", ""},
+        {"f[0]=&f=a", ""},
+        {"f[]=&f=a", ""},
+        {"f=two+words&f=a%26b", "two words|a&b"},
+        {"g=a", NULL},
+        {"=a", NULL},
     };
     for (size_t i = 0; i < LL_COUNT(cases); i++) {
         check_list(*state, cases[i].query, cases[i].want);
@@ -62,7 +70,10 @@ static void test_get(void **state)
     struct query q;
     struct str v;
 
-    assert_int_equal(query_parse(&q, STR("a=&a=1&a=2&time%5Bgte%5D=x&&="), *state), 0);
+    assert_int_equal(query_parse(&q, STR("a=1&a=2&e=&e=3&time%5Bgte%5D=x&&="), *state), 0);
+    v = query_get(&q, STR("e"));
+    assert_non_null(v.p);
+    assert_int_equal(v.n, 0);
     v = query_get(&q, STR("a"));
     assert_true(str_eq(v, STR("1")));
     v = query_get(&q, STR("time[gte]"));
