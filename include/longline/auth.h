@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who is asking: the admin key, or a tenant's JWT (HS256, RFC 7519 with RFC 8725 rules; issuer
- * "outpost" for compatibility with existing clients, subject = tenant id, 24 h). Pure but for the
- * secrets it holds; comparisons are constant-time.
+ * Who is asking: the admin key, or a tenant's JWT (HS256, HS384 or HS512; RFC 7519 with RFC 8725
+ * rules; issuer "outpost" for compatibility with existing clients, subject = tenant id). Pure but
+ * for the secrets it holds; comparisons are constant-time.
  */
 #ifndef LL_AUTH_H
 #define LL_AUTH_H
@@ -17,9 +17,15 @@
 
 struct auth;
 
-/* admin_key: at least 16 characters. jwt_secret: at least 16 bytes. Both are copied. */
-int auth_new(struct auth **out, struct str admin_key, struct str jwt_secret,
-             struct err_detail *err) LL_MUST_USE;
+#define AUTH_MIN_KEY 16 /* characters of the admin key, bytes of the JWT secret */
+
+struct auth_options { /* both keys are copied */
+    struct str admin_key;
+    struct str jwt_secret;
+    bool allow_short_keys; /* shorter than AUTH_MIN_KEY, but not empty */
+    bool allow_no_exp;     /* accept tokens that do not say when they expire */
+};
+int auth_new(struct auth **out, const struct auth_options *o, struct err_detail *err) LL_MUST_USE;
 void auth_free(struct auth *a);
 
 enum auth_role { AUTH_NONE, AUTH_ADMIN, AUTH_TENANT };
@@ -27,7 +33,7 @@ struct auth_result {
     enum auth_role role;
     struct str tenant_id; /* AUTH_TENANT: in the arena; existence is for the caller to check */
 };
-/* The value of the Authorization header ("Bearer …", case-sensitive), STR_NULL when absent. */
+/* The value of the Authorization header ("Bearer …", the scheme in any case), STR_NULL when absent. */
 void auth_check(const struct auth *a, struct str authorization, int64_t now_wall_ms,
                 struct arena *arena, struct auth_result *out);
 

@@ -24,10 +24,10 @@ static int check_listen(const struct config *c, struct err_detail *err)
     return 0;
 }
 
-static int check_auth_key(struct str admin, struct str jwt, const char *key, struct err_detail *err)
+static int check_auth_key(const struct auth_options *o, const char *key, struct err_detail *err)
 {
     struct auth *auth = NULL;
-    const int rc = auth_new(&auth, admin, jwt, err);
+    const int rc = auth_new(&auth, o, err);
     if (rc != 0) {
         err_prefix(err, "%s", key);
         return rc;
@@ -61,11 +61,15 @@ static int check_vault(const struct secrets_cfg *s, struct err_detail *err)
 static int check_keys(const struct config *c, struct err_detail *err)
 {
     const struct str stand_in = STR("0000000000000000");
-    const struct str admin = str_c(c->auth.admin_key);
-    const struct str jwt = str_c(c->auth.jwt_secret);
-    int rc = admin.n != 0 ? check_auth_key(admin, stand_in, "auth.admin_key", err) : 0;
-    if (rc == 0 && jwt.n != 0) {
-        rc = check_auth_key(stand_in, jwt, "auth.jwt_secret", err);
+    const struct auth_options admin = {.admin_key = str_c(c->auth.admin_key),
+                                       .jwt_secret = stand_in,
+                                       .allow_short_keys = c->auth.allow_short_keys};
+    const struct auth_options jwt = {.admin_key = stand_in,
+                                     .jwt_secret = str_c(c->auth.jwt_secret),
+                                     .allow_short_keys = c->auth.allow_short_keys};
+    int rc = admin.admin_key.n != 0 ? check_auth_key(&admin, "auth.admin_key", err) : 0;
+    if (rc == 0 && jwt.jwt_secret.n != 0) {
+        rc = check_auth_key(&jwt, "auth.jwt_secret", err);
     }
     return rc != 0 ? rc : check_vault(&c->secrets, err);
 }

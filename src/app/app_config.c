@@ -23,6 +23,18 @@ static const struct cfg_key auth_keys[] = {
      .offset = AUTH(char *, jwt_secret),
      .def = "",
      .help = "Key that signs tenant tokens (16 bytes or more); empty: generated into jwt.key."},
+    {.name = "require_exp",
+     .kind = CFG_BOOL,
+     .flags = CFG_RELOAD,
+     .offset = AUTH(bool, require_exp),
+     .def = "true",
+     .help = "Refuse tenant tokens without exp, which would be good for ever."},
+    {.name = "allow_short_keys",
+     .kind = CFG_BOOL,
+     .flags = CFG_RELOAD,
+     .offset = AUTH(bool, allow_short_keys),
+     .def = "false",
+     .help = "Accept admin_key and jwt_secret with fewer than 16 characters, for development."},
 };
 
 static const struct cfg_key secrets_keys[] = {

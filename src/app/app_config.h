@@ -14,6 +14,8 @@
 struct auth_cfg { /* section [auth] */
     char *admin_key;
     char *jwt_secret;
+    bool require_exp;
+    bool allow_short_keys;
 };
 
 struct secrets_cfg { /* section [secrets] */

@@ -18,7 +18,7 @@ static const struct option options[] = {
     {"--config", "SCB", "FILE", "configuration file (conf/longline.conf lists every key)"},
     {"--data-dir", "SCB", "DIR", "short for --set store.data_dir=DIR"},
     {"--set", "SCB", "SECTION.KEY=VALUE", "one setting; wins over file and environment"},
-    {"--dev", "SC", NULL, "allow deliveries to loopback and over plain http"},
+    {"--dev", "SC", NULL, "allow deliveries to loopback and over plain http, and short keys"},
     {"--reference", "C", NULL, "print the configuration file with every key and its default"},
     {"--print", "C", NULL, "print the effective settings"},
     {"--listen", "R", "ADDR:PORT", "where to listen (default 127.0.0.1:4000)"},

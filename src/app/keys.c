@@ -33,7 +33,7 @@ static void warn_if_open(int fd, const char *path)
     }
 }
 
-static int read_key(int fd, const char *path, struct buf *out, struct err_detail *err)
+static int read_key(int fd, const char *path, size_t min, struct buf *out, struct err_detail *err)
 {
     char text[512];
     const ssize_t n = read(fd, text, sizeof(text));
@@ -44,8 +44,8 @@ static int read_key(int fd, const char *path, struct buf *out, struct err_detail
     int rc = 0;
     if ((size_t)n == sizeof(text)) { /* cut off, perhaps: half a key is another key */
         rc = err_set(err, ERR_TOO_BIG, 0, "%s holds more than a key", path);
-    } else if (key.n < 16) {
-        rc = err_set(err, ERR_INVALID, 0, "%s holds less than 16 characters", path);
+    } else if (key.n < min) {
+        rc = err_set(err, ERR_INVALID, 0, "%s holds less than %zu characters", path, min);
     } else {
         rc = buf_add_str(out, key);
     }
@@ -110,7 +110,7 @@ static int make_key(const char *data_dir, const char *path, struct buf *out, str
     return rc;
 }
 
-int key_file_load(const char *data_dir, const char *name, struct buf *out, bool *made,
+int key_file_load(const char *data_dir, const char *name, size_t min, struct buf *out, bool *made,
                   struct err_detail *err)
 {
     char path[PATH_ROOM];
@@ -121,7 +121,7 @@ int key_file_load(const char *data_dir, const char *name, struct buf *out, bool 
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd >= 0) {
         warn_if_open(fd, path);
-        const int rc = read_key(fd, path, out, err);
+        const int rc = read_key(fd, path, min, out, err);
         (void)close(fd);
         return rc;
     }

@@ -10,9 +10,9 @@
 
 #define KEY_FILE_TEXT 64 /* hex digits of a generated key */
 
-/* Reads <data_dir>/<name> into out (trimmed); when it is missing, generates it (*made) and makes it
- * durable. The directory must exist. */
-int key_file_load(const char *data_dir, const char *name, struct buf *out, bool *made,
+/* Reads <data_dir>/<name> into out (trimmed; min characters or more); when it is missing, generates
+ * it (*made) and makes it durable. The directory must exist. */
+int key_file_load(const char *data_dir, const char *name, size_t min, struct buf *out, bool *made,
                   struct err_detail *err) LL_MUST_USE;
 
 #endif

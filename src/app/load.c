@@ -10,7 +10,8 @@ extern char **environ;
 int load_settings(const struct cli *cli, struct config **out, struct err_detail *err)
 {
     /* --dev comes first, so that an explicit --set may take a part of it back. */
-    static const char *const dev[] = {"egress.allow_loopback=true", "egress.allow_http=true"};
+    static const char *const dev[] = {"egress.allow_loopback=true", "egress.allow_http=true",
+                                      "auth.allow_short_keys=true"};
     const char *sets[CLI_MAX_SETS + LL_COUNT(dev)];
     size_t n = 0;
     for (size_t i = 0; cli->dev && i < LL_COUNT(dev); i++) {

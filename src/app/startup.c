@@ -76,11 +76,19 @@ static void on_store_fatal(void *ctx, const struct err_detail *err)
 static int key_text(const struct config *cfg, const char *configured, const char *file,
                     struct buf *out, bool *made, struct err_detail *err)
 {
+    const size_t min = cfg->auth.allow_short_keys ? 1 : AUTH_MIN_KEY;
     *made = false;
     if (configured[0] != '\0') {
         return buf_add_str(out, str_c(configured));
     }
-    return key_file_load(cfg->store.data_dir, file, out, made, err);
+    return key_file_load(cfg->store.data_dir, file, min, out, made, err);
+}
+
+static void warn_if_short(const char *key, const struct buf *text)
+{
+    if (text->n < AUTH_MIN_KEY) {
+        log_warn("keys.short", LOG_CSTR("key", key), LOG_INT("should_have", AUTH_MIN_KEY));
+    }
 }
 
 int server_make_auth(const struct config *cfg, struct server_auth *out, struct err_detail *err)
@@ -97,9 +105,15 @@ int server_make_auth(const struct config *cfg, struct server_auth *out, struct e
         rc = key_text(cfg, cfg->auth.jwt_secret, "jwt.key", &jwt, &made_jwt, err);
     }
     if (rc == 0) {
-        rc = auth_new(&out->auth, buf_str(&admin), buf_str(&jwt), err);
+        const struct auth_options o = {.admin_key = buf_str(&admin),
+                                       .jwt_secret = buf_str(&jwt),
+                                       .allow_short_keys = cfg->auth.allow_short_keys,
+                                       .allow_no_exp = !cfg->auth.require_exp};
+        rc = auth_new(&out->auth, &o, err);
     }
     if (rc == 0) {
+        warn_if_short("auth.admin_key", &admin);
+        warn_if_short("auth.jwt_secret", &jwt);
         out->admin_mark = hash_random(buf_str(&admin));
         out->jwt_mark = hash_random(buf_str(&jwt));
     }

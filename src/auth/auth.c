@@ -11,13 +11,13 @@
 #include "jwt.h"
 #include "longline/mem.h"
 
-#define MIN_SECRET    16
 #define MAX_ADMIN_KEY 1024
 #define HASH_SIZE     32
 
 struct auth {
     unsigned char admin_hash[HASH_SIZE];
-    struct sign_key jwt_key;
+    struct jwt_key jwt_key;
+    bool allow_no_exp;
 };
 
 static int hash_of(struct str text, unsigned char out[HASH_SIZE])
@@ -25,11 +25,11 @@ static int hash_of(struct str text, unsigned char out[HASH_SIZE])
     return mbedtls_sha256((const unsigned char *)text.p, text.n, out, 0) == 0 ? 0 : ERR_UNKNOWN;
 }
 
-static int check_admin_key(struct str key, struct err_detail *err)
+static int check_admin_key(struct str key, size_t min, struct err_detail *err)
 {
-    if (key.n < MIN_SECRET || key.n > MAX_ADMIN_KEY) {
-        return err_set(err, ERR_INVALID, 0, "the admin key must have %d to %d characters",
-                       MIN_SECRET, MAX_ADMIN_KEY);
+    if (key.n < min || key.n > MAX_ADMIN_KEY) {
+        return err_set(err, ERR_INVALID, 0, "the admin key must have %zu to %d characters", min,
+                       MAX_ADMIN_KEY);
     }
     for (size_t i = 0; i < key.n; i++) {
         const unsigned char c = (unsigned char)key.p[i];
@@ -41,20 +41,21 @@ static int check_admin_key(struct str key, struct err_detail *err)
     return 0;
 }
 
-int auth_new(struct auth **out, struct str admin_key, struct str jwt_secret, struct err_detail *err)
+int auth_new(struct auth **out, const struct auth_options *o, struct err_detail *err)
 {
+    const size_t min = o->allow_short_keys ? 1 : AUTH_MIN_KEY;
     *out = NULL;
-    int rc = check_admin_key(admin_key, err);
+    int rc = check_admin_key(o->admin_key, min, err);
     if (rc != 0) {
         return rc;
     }
-    if (jwt_secret.n < MIN_SECRET) {
-        return err_set(err, ERR_INVALID, 0, "the JWT secret must have at least %d bytes",
-                       MIN_SECRET);
+    if (o->jwt_secret.n < min) {
+        return err_set(err, ERR_INVALID, 0, "the JWT secret must have at least %zu bytes", min);
     }
     struct auth *a = mem_zalloc(sizeof(*a));
-    sign_key_init(&a->jwt_key, jwt_secret.p, jwt_secret.n);
-    rc = hash_of(admin_key, a->admin_hash);
+    a->allow_no_exp = o->allow_no_exp;
+    jwt_key_init(&a->jwt_key, o->jwt_secret);
+    rc = hash_of(o->admin_key, a->admin_hash);
     if (rc != 0) {
         auth_free(a);
         return err_set(err, rc, 0, "cannot hash the admin key");
@@ -68,7 +69,8 @@ void auth_free(struct auth *a)
     if (a == NULL) {
         return;
     }
-    mem_wipe(a, sizeof(*a)); /* the key too */
+    jwt_key_fini(&a->jwt_key);
+    mem_wipe(a, sizeof(*a));
     mem_free(a);
 }
 
@@ -83,7 +85,7 @@ void auth_check(const struct auth *a, struct str authorization, int64_t now_wall
 {
     const struct str scheme = STR("Bearer ");
     *out = (struct auth_result){.role = AUTH_NONE};
-    if (!str_starts(authorization, scheme)) {
+    if (authorization.n < scheme.n || !str_eq_ci(str_of(authorization.p, scheme.n), scheme)) {
         return;
     }
     const struct str token = str_of(authorization.p + scheme.n, authorization.n - scheme.n);
@@ -94,10 +96,11 @@ void auth_check(const struct auth *a, struct str authorization, int64_t now_wall
         out->role = AUTH_ADMIN;
         return;
     }
-    struct str subject;
-    if (jwt_verify(&a->jwt_key, token, now_wall_ms, arena, &subject) == 0) {
+    struct jwt_claims claims;
+    if (jwt_verify(&a->jwt_key, token, now_wall_ms, arena, &claims) == 0 &&
+        (claims.has_exp || a->allow_no_exp)) {
         out->role = AUTH_TENANT;
-        out->tenant_id = subject;
+        out->tenant_id = claims.subject;
     }
 }
 

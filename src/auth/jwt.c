@@ -1,32 +1,79 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- *   base64url(header) . base64url(claims) . base64url(HMAC-SHA-256 of what stands before)
+ *   base64url(header) . base64url(claims) . base64url(HMAC of what stands before)
  *
- * The signature is checked first, always with HS256 and our key whatever the header says, so that
- * JSON of strangers is never parsed. Then header and claims are held to RFC 8725: no other
- * algorithm, no critical extensions, no member twice, an expiry.
+ * The signature is checked first, so that JSON of strangers is never parsed: its length tells which
+ * of the three HMACs it can be. Then header and claims are held to RFC 8725: the header must name
+ * that algorithm; no critical extensions, no member twice.
+ *
+ * Times are compared without leeway, and iat is not compared with the clock, as Outpost does it.
  */
 #include "jwt.h"
 
 #include <mbedtls/constant_time.h>
+#include <mbedtls/md.h>
 
+#include "longline/check.h"
 #include "longline/enc.h"
 #include "longline/json.h"
+#include "longline/mem.h"
 
 #define MAX_MEMBERS      32
-#define LEEWAY_S         60
 #define MAX_TIME_S       253402300799.0 /* the end of the year 9999 */
-#define SIGNATURE_TEXT   43             /* base64url of 32 bytes */
+#define MAX_MAC          64
 #define CLAIMS_MAX_BYTES 4096
 
 static const char issuer[] = "outpost";
+
+struct algorithm {
+    const char *name;
+    mbedtls_md_type_t md;
+    size_t mac_n;
+    size_t text_n; /* base64url of mac_n bytes */
+};
+
+/* Of tokens that are accepted. */
+static const struct algorithm algorithms[] = {
+    {"HS256", MBEDTLS_MD_SHA256, 32, 43},
+    {"HS384", MBEDTLS_MD_SHA384, 48, 64},
+    {"HS512", MBEDTLS_MD_SHA512, MAX_MAC, 86},
+};
+
+void jwt_key_init(struct jwt_key *k, struct str secret)
+{
+    sign_key_init(&k->hs256, secret.p, secret.n);
+    k->secret = mem_strndup(secret.p, secret.n);
+    k->n = secret.n;
+}
+
+void jwt_key_fini(struct jwt_key *k)
+{
+    sign_key_fini(&k->hs256);
+    if (k->secret != NULL) {
+        mem_wipe(k->secret, k->n);
+    }
+    mem_free(k->secret);
+    k->secret = NULL;
+    k->n = 0;
+}
 
 struct jwt_parts {
     struct str signed_text;
     struct str header;
     struct str claims;
     struct str signature;
+    const struct algorithm *algorithm; /* by the length of the signature */
 };
+
+static const struct algorithm *algorithm_of(struct str signature)
+{
+    for (size_t i = 0; i < LL_COUNT(algorithms); i++) {
+        if (algorithms[i].text_n == signature.n) {
+            return &algorithms[i];
+        }
+    }
+    return NULL;
+}
 
 static int split(struct jwt_parts *p, struct str token)
 {
@@ -46,20 +93,39 @@ static int split(struct jwt_parts *p, struct str token)
     p->claims = str_of(rest.p, dot2);
     p->signature = str_of(rest.p + dot2 + 1, rest.n - dot2 - 1);
     p->signed_text = str_of(token.p, dot + 1 + dot2);
-    return p->signature.n == SIGNATURE_TEXT ? 0 : ERR_SYNTAX;
+    p->algorithm = algorithm_of(p->signature);
+    return p->algorithm != NULL ? 0 : ERR_SYNTAX;
 }
 
-static int check_signature(const struct sign_key *key, const struct jwt_parts *p)
+static int make_mac(const struct jwt_key *key, const struct jwt_parts *p, unsigned char *out)
 {
-    unsigned char got[SIGN_MAC_LEN];
-    unsigned char want[SIGN_MAC_LEN];
+    if (p->algorithm->md == MBEDTLS_MD_SHA256) {
+        sign_hmac_sha256(&key->hs256, &p->signed_text, 1, out);
+        return 0;
+    }
+    const mbedtls_md_info_t *md = mbedtls_md_info_from_type(p->algorithm->md);
+    return md != NULL && mbedtls_md_hmac(md, (const unsigned char *)key->secret, key->n,
+                                         (const unsigned char *)p->signed_text.p, p->signed_text.n,
+                                         out) == 0
+               ? 0
+               : ERR_UNKNOWN;
+}
+
+static int check_signature(const struct jwt_key *key, const struct jwt_parts *p)
+{
+    unsigned char got[MAX_MAC];
+    unsigned char want[MAX_MAC];
+    const size_t mac_n = p->algorithm->mac_n;
     size_t n = 0;
-    int rc = dec_base64url(got, sizeof(got), &n, p->signature);
-    if (rc != 0 || n != sizeof(got)) {
+    int rc = dec_base64url(got, mac_n, &n, p->signature);
+    if (rc != 0 || n != mac_n) {
         return ERR_SYNTAX;
     }
-    sign_hmac_sha256(key, &p->signed_text, 1, want);
-    return mbedtls_ct_memcmp(got, want, sizeof(want)) == 0 ? 0 : ERR_DENIED;
+    rc = make_mac(key, p, want);
+    if (rc != 0) {
+        return rc;
+    }
+    return mbedtls_ct_memcmp(got, want, mac_n) == 0 ? 0 : ERR_DENIED;
 }
 
 static bool has_duplicates(yyjson_val *obj)
@@ -92,14 +158,14 @@ static yyjson_val *parse_part(struct str text, struct arena *arena)
     return obj;
 }
 
-static int check_header(struct str text, struct arena *arena)
+static int check_header(const struct jwt_parts *p, struct arena *arena)
 {
-    yyjson_val *h = parse_part(text, arena);
+    yyjson_val *h = parse_part(p->header, arena);
     if (h == NULL) {
         return ERR_SYNTAX;
     }
     yyjson_val *typ = yyjson_obj_get(h, "typ");
-    if (!str_eq(json_str(yyjson_obj_get(h, "alg")), STR("HS256")) ||
+    if (!str_eq(json_str(yyjson_obj_get(h, "alg")), str_c(p->algorithm->name)) ||
         (typ != NULL && !str_eq_ci(json_str(typ), STR("JWT"))) ||
         yyjson_obj_get(h, "crit") != NULL) {
         return ERR_DENIED;
@@ -124,36 +190,31 @@ static int get_time(yyjson_val *claims, const char *name, bool *present, int64_t
     return 0;
 }
 
-static int check_times(yyjson_val *claims, int64_t now_s)
+static int check_times(yyjson_val *claims, int64_t now_s, struct jwt_claims *out)
 {
-    bool has_exp = false;
     bool has_nbf = false;
     bool has_iat = false;
-    int64_t exp_s = 0;
     int64_t nbf_s = 0;
     int64_t iat_s = 0;
-    if (get_time(claims, "exp", &has_exp, &exp_s) != 0 ||
+    if (get_time(claims, "exp", &out->has_exp, &out->exp_s) != 0 ||
         get_time(claims, "nbf", &has_nbf, &nbf_s) != 0 ||
-        get_time(claims, "iat", &has_iat, &iat_s) != 0 || !has_exp) {
+        get_time(claims, "iat", &has_iat, &iat_s) != 0) {
         return ERR_DENIED;
     }
-    if (now_s >= exp_s + LEEWAY_S || (has_nbf && now_s < nbf_s - LEEWAY_S) ||
-        (has_iat && now_s < iat_s - LEEWAY_S)) {
-        return ERR_TIMEOUT;
-    }
-    return 0;
+    return (out->has_exp && now_s >= out->exp_s) || (has_nbf && now_s < nbf_s) ? ERR_TIMEOUT : 0;
 }
 
-int jwt_verify(const struct sign_key *key, struct str token, int64_t now_wall_ms,
-               struct arena *arena, struct str *subject)
+int jwt_verify(const struct jwt_key *key, struct str token, int64_t now_wall_ms,
+               struct arena *arena, struct jwt_claims *out)
 {
     struct jwt_parts p;
+    *out = (struct jwt_claims){.exp_s = 0};
     int rc = split(&p, token);
     if (rc == 0) {
         rc = check_signature(key, &p);
     }
     if (rc == 0) {
-        rc = check_header(p.header, arena);
+        rc = check_header(&p, arena);
     }
     if (rc != 0) {
         return rc;
@@ -167,12 +228,12 @@ int jwt_verify(const struct sign_key *key, struct str token, int64_t now_wall_ms
         sub.n > JWT_MAX_SUBJECT) {
         return ERR_DENIED;
     }
-    rc = check_times(claims, now_wall_ms / 1000);
+    rc = check_times(claims, now_wall_ms / 1000, out);
     if (rc != 0) {
         return rc;
     }
-    *subject = arena_str(arena, sub);
-    return subject->p != NULL ? 0 : ERR_NOMEM;
+    out->subject = arena_str(arena, sub);
+    return out->subject.p != NULL ? 0 : ERR_NOMEM;
 }
 
 static int add_base64url(struct buf *out, struct str s)
@@ -198,7 +259,7 @@ static int write_claims(struct buf *out, struct str subject, int64_t iat_s, int6
     return out->failed ? ERR_TOO_BIG : 0;
 }
 
-int jwt_sign(const struct sign_key *key, struct str subject, int64_t iat_s, int64_t exp_s,
+int jwt_sign(const struct jwt_key *key, struct str subject, int64_t iat_s, int64_t exp_s,
              struct buf *out)
 {
     const size_t start = out->n;
@@ -217,7 +278,7 @@ int jwt_sign(const struct sign_key *key, struct str subject, int64_t iat_s, int6
     }
     if (rc == 0) {
         const struct str signed_text = str_of(out->p + start, out->n - start);
-        sign_hmac_sha256(key, &signed_text, 1, mac);
+        sign_hmac_sha256(&key->hs256, &signed_text, 1, mac);
         rc = buf_add_c(out, '.');
     }
     if (rc == 0) {

@@ -61,7 +61,6 @@ def test_without_a_key(api, tenant, method, path):
         "Bearer",
         "Bearer ",
         ADMIN_KEY,
-        f"bearer {ADMIN_KEY}",
         f"Basic {ADMIN_KEY}",
         f"Bearer  {ADMIN_KEY}",
         f"Bearer {ADMIN_KEY}x",
@@ -75,8 +74,10 @@ def test_headers_that_open_nothing(api, value):
     assert with_header(api, value).status in (401,), value
 
 
-def test_the_key(api):
-    with_header(api, f"Bearer {ADMIN_KEY}").must(200)
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "bEaReR"])
+def test_the_key(api, tenant, scheme):
+    with_header(api, f"{scheme} {ADMIN_KEY}").must(200)
+    with_header(api, f"{scheme} {api.token_of(tenant)}").must(200)
 
 
 def test_health_and_metrics_need_none(api):
@@ -163,6 +164,8 @@ LATER = int(time.time()) + 3600
 
 BAD_TOKENS = {
     "expired": lambda t: sign(claims_of(t, exp=int(time.time()) - 120)),
+    "just expired": lambda t: sign(claims_of(t, exp=int(time.time()))),
+    "no expiry": lambda t: sign(claims_of(t, exp=None)),
     "not yet": lambda t: sign(claims_of(t, nbf=LATER)),
     "wrong key": lambda t: sign(claims_of(t), secret="another-secret-0123456789abcdef00"),
     "other issuer": lambda t: sign(claims_of(t, iss="someone")),
@@ -204,11 +207,39 @@ def test_bad_tokens(api, tenant, name):
 
 
 @pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
-def test_hmac_of_other_sizes_is_refused(api, tenant):
-    """One algorithm for one key, whatever the token says."""
-    for algorithm in ("HS384", "HS512"):
-        token = sign(claims_of(tenant), algorithm=algorithm)
-        api.with_token(token).get("/topics").empty(401)
+@pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
+def test_hmac_of_three_sizes(api, tenant, algorithm):
+    token = sign(claims_of(tenant), algorithm=algorithm)
+    api.with_token(token).get("/topics").must(200)
+    api.with_token(sign(claims_of(tenant), "x" * 64, algorithm)).get("/topics").empty(401)
+    # The header must name what was used.
+    head, claims, mac = token.split(".")
+    for other in {"HS256", "HS384", "HS512"} - {algorithm}:
+        changed = ".".join([part({"alg": other, "typ": "JWT"}), claims, mac])
+        api.with_token(changed).get("/topics").empty(401)
+
+
+def test_issued_in_the_future(api, tenant):
+    api.with_token(sign(claims_of(tenant, iat=LATER))).get("/topics").must(200)
+
+
+def test_tokens_without_exp_can_be_allowed(make_gateway):
+    g = make_gateway({"auth.require_exp": "false"}).start()
+    g.api.tenant("t")
+    g.api.with_token(sign(claims_of("t", exp=None))).get("/topics").must(200)
+    g.api.with_token(sign(claims_of("t", exp=int(time.time())))).get("/topics").empty(401)
+
+
+def test_short_keys_are_for_development(make_gateway):
+    keys = {"admin_key": "dev", "jwt_secret": "s"}
+    g = make_gateway(**keys).start()
+    g.api.tenant("t")
+    g.api.with_token(jwt.encode(claims_of("t"), "s")).get("/topics").must(200)
+    assert g.log_has(r"keys\.short.*auth\.admin_key") and g.log_has(r"keys\.short.*auth\.jwt_secret")
+    strict = make_gateway(dev=False, **keys)
+    strict.launch()
+    assert strict.wait_exit() != 0
+    assert strict.log_has("must have 16 to 1024 characters")
 
 
 def test_unauthorised_bodies_are_not_read(api, gw):

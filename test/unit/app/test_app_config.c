@@ -286,6 +286,7 @@ static void test_dev(void **state)
     struct config *c = NULL;
     assert_int_equal(load_config(&cli, &c, &err), 0);
     assert_true(c->egress.allow_loopback && c->egress.allow_http && !c->egress.allow_private);
+    assert_true(c->auth.allow_short_keys);
     cfg_free(&app_schema, c);
     cli.sets[cli.n_sets++] = "egress.allow_http=false";
     assert_int_equal(load_config(&cli, &c, &err), 0);

@@ -57,11 +57,16 @@ static int teardown(void **state)
     return nftw(f->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
-static int load(struct fx *f)
+static int load_min(struct fx *f, size_t min)
 {
     buf_reset(&f->key);
     f->err = (struct err_detail){0};
-    return key_file_load(f->dir, "k.key", &f->key, &f->made, &f->err);
+    return key_file_load(f->dir, "k.key", min, &f->key, &f->made, &f->err);
+}
+
+static int load(struct fx *f)
+{
+    return load_min(f, 16);
 }
 
 static void write_file(const char *path, const char *text)
@@ -126,6 +131,17 @@ static void test_own_text(void **state)
     }
 }
 
+static void test_short(void **state)
+{
+    struct fx *f = *state;
+    write_file(f->path, "dev\n");
+    assert_int_equal(load(f), ERR_INVALID);
+    assert_int_equal(load_min(f, 1), 0);
+    assert_true(str_eq(buf_str(&f->key), STR("dev")));
+    write_file(f->path, "\n");
+    assert_int_equal(load_min(f, 1), ERR_INVALID);
+}
+
 /* What a crash left behind under the temporary name is neither used nor in the way. */
 static void test_left_over(void **state)
 {
@@ -159,11 +175,11 @@ static void test_unreadable(void **state)
     assert_false(f->made);
     bool made = true;
     struct err_detail err = {0};
-    assert_int_not_equal(key_file_load("/nonexistent/dir", "k", &f->key, &made, &err), 0);
+    assert_int_not_equal(key_file_load("/nonexistent/dir", "k", 16, &f->key, &made, &err), 0);
     assert_true(str_starts(str_c(err.msg), STR("cannot create ")));
     static char deep[5000];
     memset(deep, 'd', sizeof(deep) - 1);
-    assert_int_equal(key_file_load(deep, "k", &f->key, &made, &err), ERR_TOO_BIG);
+    assert_int_equal(key_file_load(deep, "k", 16, &f->key, &made, &err), ERR_TOO_BIG);
 }
 
 int main(void)
@@ -171,6 +187,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_made_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_own_text, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_short, setup, teardown),
         cmocka_unit_test_setup_teardown(test_left_over, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unreadable, setup, teardown),
     };

@@ -24,7 +24,8 @@ static struct auth *auth;
 static int setup(void **state)
 {
     (void)state;
-    return auth_new(&auth, STR(ADMIN_KEY), STR(SECRET), NULL);
+    const struct auth_options o = {.admin_key = STR(ADMIN_KEY), .jwt_secret = STR(SECRET)};
+    return auth_new(&auth, &o, NULL);
 }
 
 static int teardown(void **state)
@@ -41,22 +42,28 @@ static void add_part(struct buf *out, const void *p, size_t n)
 }
 
 /* "Bearer <token>" over any header and claims, signed independently of the product. */
-static void make_token(struct buf *out, const char *header, const char *claims, const char *secret)
+static void make_token_md(struct buf *out, mbedtls_md_type_t type, const char *header,
+                          const char *claims, const char *secret)
 {
+    const mbedtls_md_info_t *md = mbedtls_md_info_from_type(type);
     buf_init(out, 65536);
     buf_add_lit(out, "Bearer ");
     const size_t start = out->n;
     add_part(out, header, strlen(header));
     buf_add_c(out, '.');
     add_part(out, claims, strlen(claims));
-    unsigned char mac[32];
-    assert_int_equal(mbedtls_md_hmac(mbedtls_md_info_from_type(MBEDTLS_MD_SHA256),
-                                     (const unsigned char *)secret, strlen(secret),
+    unsigned char mac[64];
+    assert_int_equal(mbedtls_md_hmac(md, (const unsigned char *)secret, strlen(secret),
                                      (const unsigned char *)out->p + start, out->n - start, mac),
                      0);
     buf_add_c(out, '.');
-    add_part(out, mac, sizeof(mac));
+    add_part(out, mac, mbedtls_md_get_size(md));
     assert_false(out->failed);
+}
+
+static void make_token(struct buf *out, const char *header, const char *claims, const char *secret)
+{
+    make_token_md(out, MBEDTLS_MD_SHA256, header, claims, secret);
 }
 
 static enum auth_role check_at(struct str header, int64_t now_ms, const char *tenant)
@@ -86,20 +93,28 @@ static void test_new(void **state)
         const char *key;
         const char *secret;
         int rc;
+        int rc_short; /* when short keys are allowed */
     } cases[] = {
-        {"0123456789abcdef", "0123456789abcdef", 0},
-        {"0123456789abcde", "0123456789abcdef", ERR_INVALID},
-        {"0123456789abcdef", "0123456789abcde", ERR_INVALID},
-        {"", "", ERR_INVALID},
-        {"0123456789 abcdef", "0123456789abcdef", ERR_INVALID},
-        {"0123456789abcdef\n", "0123456789abcdef", ERR_INVALID},
-        {"0123456789abcdef\xc3\xa9", "0123456789abcdef", ERR_INVALID},
+        {"0123456789abcdef", "0123456789abcdef", 0, 0},
+        {"0123456789abcde", "0123456789abcdef", ERR_INVALID, 0},
+        {"0123456789abcdef", "0123456789abcde", ERR_INVALID, 0},
+        {"k", "s", ERR_INVALID, 0},
+        {"", "s", ERR_INVALID, ERR_INVALID},
+        {"k", "", ERR_INVALID, ERR_INVALID},
+        {"", "", ERR_INVALID, ERR_INVALID},
+        {"0123456789 abcdef", "0123456789abcdef", ERR_INVALID, ERR_INVALID},
+        {"0123456789abcdef\n", "0123456789abcdef", ERR_INVALID, ERR_INVALID},
+        {"0123456789abcdef\xc3\xa9", "0123456789abcdef", ERR_INVALID, ERR_INVALID},
     };
-    for (size_t i = 0; i < LL_COUNT(cases); i++) {
+    for (size_t i = 0; i < 2 * LL_COUNT(cases); i++) {
+        const bool allows = i % 2 == 1;
+        const struct auth_options o = {.admin_key = str_c(cases[i / 2].key),
+                                       .jwt_secret = str_c(cases[i / 2].secret),
+                                       .allow_short_keys = allows};
         struct auth *a = NULL;
         struct err_detail err = {0};
-        const int rc = auth_new(&a, str_c(cases[i].key), str_c(cases[i].secret), &err);
-        assert_int_equal(rc, cases[i].rc);
+        const int rc = auth_new(&a, &o, &err);
+        assert_int_equal(rc, allows ? cases[i / 2].rc_short : cases[i / 2].rc);
         assert_int_equal(a == NULL, rc != 0);
         assert_int_equal(err.msg[0] == '\0', rc == 0);
         auth_free(a);
@@ -115,8 +130,11 @@ static void test_admin(void **state)
         enum auth_role role;
     } cases[] = {
         {"Bearer " ADMIN_KEY, AUTH_ADMIN},
-        {"bearer " ADMIN_KEY, AUTH_NONE},
-        {"BEARER " ADMIN_KEY, AUTH_NONE},
+        {"bearer " ADMIN_KEY, AUTH_ADMIN},
+        {"BEARER " ADMIN_KEY, AUTH_ADMIN},
+        {"Bearer 0123456789ABCDEF-admin", AUTH_NONE},
+        {"bearer", AUTH_NONE},
+        {"bearer ", AUTH_NONE},
         {"Bearer  " ADMIN_KEY, AUTH_NONE},
         {"Bearer " ADMIN_KEY " ", AUTH_NONE},
         {"Bearer\t" ADMIN_KEY, AUTH_NONE},
@@ -156,9 +174,9 @@ static void test_issue(void **state)
                SECRET);
     assert_true(str_eq(buf_str(&b), buf_str(&same)));
     buf_fini(&same);
-    /* 24 hours and the leeway. */
-    assert_int_equal(check_at(buf_str(&b), NOW_MS + 86400000 + 59999, "acme"), AUTH_TENANT);
-    assert_int_equal(check_at(buf_str(&b), NOW_MS + 86400000 + 60000, "acme"), AUTH_NONE);
+    /* 24 hours, to the second. */
+    assert_int_equal(check_at(buf_str(&b), NOW_MS + 86399999, "acme"), AUTH_TENANT);
+    assert_int_equal(check_at(buf_str(&b), NOW_MS + 86400000, "acme"), AUTH_NONE);
     /* Every changed character is noticed. */
     for (size_t i = 7; i < b.n; i++) {
         const char was = b.p[i];
@@ -217,9 +235,10 @@ static void test_claims(void **state)
         {"fractional exp", "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":1767225700.5}",
          AUTH_TENANT},
         {"no exp", "{\"iss\":\"outpost\",\"sub\":\"acme\"}", AUTH_NONE},
-        {"exp within leeway", "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":1767225541}",
+        {"exp in a second", "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":1767225601}",
          AUTH_TENANT},
-        {"exp beyond leeway", "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":1767225540}",
+        {"exp now", "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":1767225600}", AUTH_NONE},
+        {"exp within this second", "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":1767225600.9}",
          AUTH_NONE},
         {"exp as text", "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":\"1767225700\"}", AUTH_NONE},
         {"exp null", "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":null}", AUTH_NONE},
@@ -227,18 +246,15 @@ static void test_claims(void **state)
         {"exp huge", "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":1e300}", AUTH_NONE},
         {"exp beyond 64 bits",
          "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":99999999999999999999999}", AUTH_NONE},
-        {"nbf within leeway",
-         "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":1767225900,\"nbf\":1767225660}",
+        {"nbf now", "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":1767225900,\"nbf\":1767225600}",
          AUTH_TENANT},
-        {"nbf beyond leeway",
-         "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":1767225900,\"nbf\":1767225661}", AUTH_NONE},
+        {"nbf in a second",
+         "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":1767225900,\"nbf\":1767225601}", AUTH_NONE},
         {"nbf as text", "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":1767225900,\"nbf\":\"0\"}",
          AUTH_NONE},
-        {"iat within leeway",
-         "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":1767225900,\"iat\":1767225660}",
-         AUTH_TENANT},
         {"iat in the future",
-         "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":1767225900,\"iat\":1767225661}", AUTH_NONE},
+         "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":1767225900,\"iat\":1767229200}",
+         AUTH_TENANT},
         {"iat of a wrong type",
          "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":1767225900,\"iat\":[]}", AUTH_NONE},
         {"another issuer", "{\"iss\":\"other\",\"sub\":\"acme\",\"exp\":1767225700}", AUTH_NONE},
@@ -312,6 +328,58 @@ static void test_headers(void **state)
         }
         buf_fini(&b);
     }
+}
+
+/* Three HMACs: the header must name the one that was used. */
+static void test_algorithms(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        mbedtls_md_type_t md;
+    } algorithms[] = {{"HS256", MBEDTLS_MD_SHA256},
+                      {"HS384", MBEDTLS_MD_SHA384},
+                      {"HS512", MBEDTLS_MD_SHA512},
+                      {"HS1", MBEDTLS_MD_SHA1},
+                      {"HS224", MBEDTLS_MD_SHA224}};
+    for (size_t i = 0; i < LL_COUNT(algorithms) * LL_COUNT(algorithms); i++) {
+        const size_t used = i / LL_COUNT(algorithms);
+        const size_t named = i % LL_COUNT(algorithms);
+        char header[60];
+        struct buf b;
+        (void)snprintf(header, sizeof(header), "{\"alg\":\"%s\"}", algorithms[named].name);
+        make_token_md(&b, algorithms[used].md, header, GOOD, SECRET);
+        if (check(buf_str(&b)) != (used == named && used < 3 ? AUTH_TENANT : AUTH_NONE)) {
+            fail_msg("%s signed as %s", algorithms[named].name, algorithms[used].name);
+        }
+        buf_fini(&b);
+        make_token_md(&b, algorithms[used].md, header, GOOD, SECRET "x");
+        assert_int_equal(check(buf_str(&b)), AUTH_NONE);
+        buf_fini(&b);
+    }
+}
+
+static void test_no_exp(void **state)
+{
+    (void)state;
+    const struct auth_options o = {
+        .admin_key = STR(ADMIN_KEY), .jwt_secret = STR(SECRET), .allow_no_exp = true};
+    struct auth *strict = auth;
+    struct buf b;
+    make_token(&b, HS256, "{\"iss\":\"outpost\",\"sub\":\"acme\"}", SECRET);
+    assert_int_equal(check(buf_str(&b)), AUTH_NONE);
+    assert_int_equal(auth_new(&auth, &o, NULL), 0);
+    assert_int_equal(check(buf_str(&b)), AUTH_TENANT);
+    buf_fini(&b);
+    /* One that is there counts, and a bad one is not as good as none. */
+    make_token(&b, HS256, "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":1}", SECRET);
+    assert_int_equal(check(buf_str(&b)), AUTH_NONE);
+    buf_fini(&b);
+    make_token(&b, HS256, "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":null}", SECRET);
+    assert_int_equal(check(buf_str(&b)), AUTH_NONE);
+    buf_fini(&b);
+    auth_free(auth);
+    auth = strict;
 }
 
 /* Base64url has one spelling for each value: no padding, no stray bits, no other alphabet. */
@@ -393,7 +461,8 @@ int main(void)
         cmocka_unit_test(test_issue),         cmocka_unit_test(test_issue_names),
         cmocka_unit_test(test_claims),        cmocka_unit_test(test_headers),
         cmocka_unit_test(test_strict_base64), cmocka_unit_test(test_size),
-        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_no_memory),     cmocka_unit_test(test_algorithms),
+        cmocka_unit_test(test_no_exp),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
