@@ -3,6 +3,7 @@
 
 import json
 import re
+import xml.etree.ElementTree
 
 import pytest
 
@@ -569,6 +570,14 @@ def test_destination_types(api, tenant):
     } <= set(webhook)
     assert api.get("/destination-types/webhook").must(200) == webhook
     assert webhook["credential_fields"] == []
+    assert [(f["key"], f["label"]) for f in webhook["config_fields"]] == [
+        ("url", "Webhook URL"),
+        ("custom_headers", "Custom Headers"),
+    ]
+    assert webhook["label"] == "Webhook"
+    assert webhook["description"] == "Send events as webhooks (HTTP POST)."
+    icon = xml.etree.ElementTree.fromstring(webhook["icon"])
+    assert icon.tag == "{http://www.w3.org/2000/svg}svg" and icon[0].get("fill") == "#7A786E"
     assert all(
         f["type"] in ("text", "checkbox", "key_value_map", "select")
         for f in webhook["config_fields"]

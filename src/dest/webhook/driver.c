@@ -55,19 +55,6 @@ static void webhook_target(const struct destination *d, struct str *target, stru
     *target_url = STR_NULL;
 }
 
-static const char describe[] =
-    "{\"type\":\"webhook\",\"config_fields\":["
-    "{\"type\":\"text\",\"label\":\"URL\",\"description\":\"The URL that receives the events by "
-    "POST.\",\"key\":\"url\",\"required\":true,\"pattern\":\"^https?:\\\\/\\\\/[^\\\\s]+$\"},"
-    "{\"type\":\"key_value_map\",\"label\":\"Custom headers\",\"description\":\"Further headers "
-    "sent with each request.\",\"key\":\"custom_headers\",\"required\":false}],"
-    "\"credential_fields\":[],\"label\":\"Webhook\",\"description\":\"Send events to an HTTP "
-    "endpoint.\",\"icon\":\"<svg xmlns=\\\"http://www.w3.org/2000/svg\\\" width=\\\"16\\\" "
-    "height=\\\"16\\\" viewBox=\\\"0 0 16 16\\\"><path d=\\\"M2 8h10M9 4l4 4-4 4\\\" "
-    "fill=\\\"none\\\" stroke=\\\"currentColor\\\" stroke-width=\\\"2\\\"/></svg>\","
-    "\"instructions\":\"Enter the URL of your endpoint. Each request carries a signature made "
-    "with the destination's secret; answer with a 2xx status once the event is safe.\"}";
-
 const struct dest_driver webhook_driver = {
     .type = "webhook",
     .label = "Webhook",
@@ -78,5 +65,5 @@ const struct dest_driver webhook_driver = {
     .close = webhook_close,
     .send = webhook_send,
     .cancel = webhook_cancel,
-    .describe_json = describe,
+    .describe_json = webhook_describe_json,
 };

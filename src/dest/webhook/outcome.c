@@ -8,7 +8,8 @@
 #include "webhook.h"
 
 struct failure {
-    struct str code; /* Outpost's error classes, and blocked_address */
+    struct str code; /* Outpost's error classes, and blocked_address; a connection that was
+                      * closed without an answer is among network_error */
     int err;
     bool answered; /* the endpoint is there, though what it says cannot be used */
 };
@@ -17,7 +18,6 @@ static const struct failure failures[] = {
     {{"dns_error", 9}, ERR_DNS, false},
     {{"connection_refused", 18}, ERR_REFUSED, false},
     {{"connection_reset", 16}, ERR_RESET, false},
-    {{"connection_reset", 16}, ERR_CLOSED, false},
     {{"network_unreachable", 19}, ERR_UNREACHABLE, false},
     {{"timeout", 7}, ERR_TIMEOUT, false},
     {{"tls_error", 9}, ERR_TLS, false},

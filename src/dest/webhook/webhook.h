@@ -3,6 +3,7 @@
  * The webhook driver: an event as an HTTP POST to a URL, signed (v0=, Standard
  * Webhooks 1.0, or both).
  *
+ *   describe.c  what a form for it needs
  *   prepare.c   rules of config and credentials, secret generation and rotation
  *   endpoint.c  the compiled form: URL, prepared keys, headers
  *   send.c      one attempt: headers, signature, exchange
@@ -16,6 +17,7 @@
 #include "longline/url.h"
 
 extern const struct dest_driver webhook_driver;
+extern const char webhook_describe_json[];
 
 /* A secret with the time it is good for, as prepared keys. */
 struct webhook_key {

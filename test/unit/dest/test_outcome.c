@@ -85,7 +85,7 @@ static void test_failures(void **state)
         {ERR_DNS, "dns_error", false, false, false, false},
         {ERR_REFUSED, "connection_refused", false, false, false, false},
         {ERR_RESET, "connection_reset", false, false, false, false},
-        {ERR_CLOSED, "connection_reset", false, false, false, false},
+        {ERR_CLOSED, "network_error", false, false, false, false},
         {ERR_UNREACHABLE, "network_unreachable", false, false, false, false},
         {ERR_TIMEOUT, "timeout", true, false, false, false},
         {ERR_TLS, "tls_error", false, false, false, false},
