@@ -71,12 +71,46 @@ bool call_query(struct call *c, struct query *q)
     }
 }
 
+/* A path that would be a route's without its last slash: 301 for what only reads, and 307 for the
+ * rest, which is to be sent again as it was, body and all. */
+static bool redirect(const struct http_request *rq, struct http_reply *out)
+{
+    const struct str path = str_of(rq->path.p, rq->path.n - (rq->path.n != 0 ? 1 : 0));
+    const bool only_reads = rq->method == HTTP_METHOD_GET || rq->method == HTTP_METHOD_HEAD;
+    struct http_header *location;
+    struct route_match m;
+    const char *text;
+
+    if (path.n == 0 || rq->path.p[path.n] != '/') {
+        return false;
+    }
+    route_find(native_routes, native_n_routes, rq->method, path, &m);
+    if (m.index == native_n_routes) {
+        return false;
+    }
+    location = arena_alloc(rq->arena, sizeof(*location));
+    text = arena_printf(rq->arena, STR_FMT "%s" STR_FMT, STR_ARG(path), rq->query.n != 0 ? "?" : "",
+                        STR_ARG(rq->query));
+    if (location == NULL || text == NULL) {
+        return false;
+    }
+    *location = (struct http_header){.name = STR("Location"), .value = str_c(text)};
+    out->status = only_reads ? 301 : 307;
+    out->headers = location;
+    out->n_headers = 1;
+    return true;
+}
+
 static int refuse_unrouted(struct api *a, struct http_request *rq, unsigned allowed,
                            struct http_reply *out)
 {
     struct http_header *allow;
     char *text;
 
+    if (allowed == 0 && redirect(rq, out)) {
+        ops_count(a->ops, NULL, out->status);
+        return ERR_UNSUPPORTED;
+    }
     if (allowed == 0) {
         refusal_error(rq->arena, 404, "not found", out);
         ops_count(a->ops, NULL, 404);

@@ -19,7 +19,7 @@ from support.wait import wait_until
 # ---- ids ----
 
 
-@pytest.mark.parametrize("tenant_id", ["a/b", "a b", "\u00e9", "a%b", 'q"\\', "*", "x" * 255])
+@pytest.mark.parametrize("tenant_id", ["a:b", "a b", "\u00e9", "a%b", 'q"\\', "*", "x" * 255])
 def test_any_text_is_a_tenant(api, receiver, tenant_id):
     api.tenant(tenant_id)
     hook = receiver.hook()
@@ -104,6 +104,7 @@ def test_a_token_reaches_its_own_tenant_only(api, receiver, fresh):
     wait_until(lambda: len(api.attempts(tenant_id=a)) == 2, "attempts of a")
     wait_until(lambda: len(api.attempts(tenant_id=b)) == 1, "attempts of b")
     attempt = api.attempts(tenant_id=a, event_id=secret)[0]["id"]
+    own_attempt = api.attempts(tenant_id=b)[0]["id"]
     own = api.with_token(api.token_of(b))
 
     own.get(f"/events/{secret}").error(404, "event not found")
@@ -119,9 +120,14 @@ def test_a_token_reaches_its_own_tenant_only(api, receiver, fresh):
         assert model["destination"]["tenant_id"] == b
     for query in [f"tenant_id={a}", f"tenant_id[0]={a}", f"tenant_id[]={a}",
                   f"tenant_id={b}&tenant_id={a}", f"tenant_id%5B0%5D={a}"]:
-        for path in ["/events", "/attempts", f"/events/{same}", f"/attempts/{attempt}"]:
+        for path in ["/events", "/attempts"]:
             own.request("GET", f"/api/v1{path}?{query}").error(
                 403, "tenant_id query parameter does not match authenticated tenant")
+        # One row is the token's tenant's, whatever the query says.
+        assert own.get(f"/events/{same}?{query}").must(200)["data"] == {"of": b}
+        assert own.get(f"/attempts/{own_attempt}?{query}").must(200)["tenant_id"] == b
+        own.get(f"/events/{secret}?{query}").error(404, "event not found")
+        own.get(f"/attempts/{attempt}?{query}").error(404, "attempt not found")
     for method, path in [("GET", ""), ("PUT", ""), ("DELETE", ""), ("GET", "/token"),
                          ("GET", "/destinations"), ("POST", "/destinations"),
                          ("GET", f"/destinations/{same}"), ("PATCH", f"/destinations/{same}"),

@@ -216,7 +216,7 @@ def test_connection_close(gw):
 def test_unknown_paths_and_methods(gw, api):
     api.request("GET", "/nothing").error(404, "not found")
     api.request("GET", "/api/v1/nothing").error(404, "not found")
-    api.request("GET", "/api/v1/topics/").error(404, "not found")
+    api.request("GET", "/api/v1/topic/").error(404, "not found")
     r = api.request("DELETE", "/api/v1/topics")
     r.error(405, "method not allowed")
     assert set(r.headers["allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}

@@ -59,7 +59,8 @@ size_t event_json_size(const struct event_record *e, unsigned parts);
 /* The tenant_id parameters as a filter; a token sees its own tenant only. False: refused and
  * answered. */
 bool scope_list(struct call *c, const struct query *q, struct store_strs *out);
-/* The same for a single row: *tenant_id.p is NULL for any. */
+/* Whose a single row must be: *tenant_id.p is NULL for any. A token's tenant, whatever the query
+ * says; false: answered. */
 bool scope_one(struct call *c, const struct query *q, struct str *tenant_id);
 
 /* ---- page.c: pages of events and attempts ---- */

@@ -4,7 +4,8 @@
  * next page. The store may also stop early (bytes, rows looked at): the page is then short or even
  * empty, and its cursor leads on.
  *
- * `next` is set while there is more; `prev` on every page that was reached through a cursor.
+ * Ahead of a walk there is a cursor while there is more; behind it, on every page that was reached
+ * through a cursor. So the first page has no `prev`, however it was reached.
  */
 #include "native.h"
 
@@ -144,11 +145,7 @@ void pagination_show(struct jw *w, const struct list_params *lp, struct str orde
 /* Where to go on in the direction of the walk; 0: nowhere. */
 static uint64_t onward(const struct page *p)
 {
-    if (p->more && p->stop != 0) {
-        return p->stop;
-    }
-    /* Going back to the first page still leaves a way to rows that have come in since. */
-    return p->lp.backward && p->n != 0 ? seq_at(p, p->n - 1) : 0;
+    return p->more ? p->stop : 0;
 }
 
 /* Where to go on in the other direction, so that the row of the cursor itself is seen again. */

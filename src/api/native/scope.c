@@ -34,7 +34,11 @@ bool scope_list(struct call *c, const struct query *q, struct store_strs *out)
 bool scope_one(struct call *c, const struct query *q, struct str *tenant_id)
 {
     struct store_strs tenants;
-    if (!scope_list(c, q, &tenants)) {
+    if (!c->is_admin) {
+        *tenant_id = c->token_tenant;
+        return true;
+    }
+    if (!query_tenants(c, q, &tenants)) {
         return false;
     }
     *tenant_id = tenants.n != 0 ? tenants.v[0] : STR_NULL;

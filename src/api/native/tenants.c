@@ -57,6 +57,10 @@ void tenants_put(struct call *c)
         return;
     }
     t.id = c->params[0];
+    if (old == NULL && str_find(t.id, '/') < t.id.n) {
+        reply_error(c, 404, "not found"); /* to Outpost "a%2Fb" is the path a/b */
+        return;
+    }
     if (old == NULL && !model_id_valid(t.id)) {
         /* It could not be published to, nor be named in a token. */
         problem_add(&problem, call_arena(c), "tenant_id failed pattern validation");
@@ -235,7 +239,7 @@ static int show_page(struct call *c, const struct tenants_page *p)
     if (p->lp.backward || p->more) {
         next = edge_cursor(c, p, false);
     }
-    if (p->lp.has_cursor) {
+    if (p->lp.backward ? p->more : p->lp.has_cursor) {
         prev = edge_cursor(c, p, true);
     }
     pagination_show(&w, &p->lp, STR("created_at"), next, prev);
