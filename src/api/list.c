@@ -5,8 +5,6 @@
 #include "longline/check.h"
 #include "longline/date.h"
 
-#define NS_PER_MS 1000000
-
 static int refuse(struct list_problem *p, int status, const char *message)
 {
     *p = (struct list_problem){.status = status, .message = message};
@@ -20,20 +18,19 @@ static int refuse_field(struct list_problem *p, const char *field, const char *d
     return ERR_INVALID;
 }
 
+/* Tenants have one order, and whatever order_by says of it is ignored, as Outpost does. */
 static int parse_order(struct list_params *out, const struct query *q, bool is_tenants,
                        struct list_problem *problem)
 {
     const struct str dir = query_get(q, STR("dir"));
     const struct str order_by = query_get(q, STR("order_by"));
-    const struct str known = is_tenants ? STR("created_at") : STR("time");
 
     if (dir.n != 0 && !str_eq(dir, STR("asc")) && !str_eq(dir, STR("desc"))) {
         return refuse_field(problem, "query.dir", "must be 'asc' or 'desc'");
     }
     out->ascending = str_eq(dir, STR("asc"));
-    if (order_by.n != 0 && !str_eq(order_by, known)) {
-        return refuse_field(problem, "query.order_by",
-                            is_tenants ? "must be one of: [created_at]" : "must be one of: [time]");
+    if (!is_tenants && order_by.n != 0 && !str_eq(order_by, STR("time"))) {
+        return refuse_field(problem, "query.order_by", "must be one of: [time]");
     }
     return 0;
 }
@@ -66,16 +63,10 @@ static int parse_limit(struct list_params *out, const struct query *q, bool is_t
     return 0;
 }
 
-static int64_t floor_ms(int64_t ns)
+/* Rows have whole milliseconds, so every bound becomes an inclusive one in milliseconds. is_whole:
+ * the time asked for is `bound` itself, and not a fraction later. */
+static void add_bound(struct list_params *out, char op, bool or_equal, int64_t bound, bool is_whole)
 {
-    return ns / NS_PER_MS - (ns % NS_PER_MS < 0 ? 1 : 0);
-}
-
-/* Rows have whole milliseconds, so every bound becomes an inclusive one in milliseconds. */
-static void add_bound(struct list_params *out, char op, bool or_equal, int64_t ns)
-{
-    int64_t bound = floor_ms(ns);
-    const bool is_whole = ns % NS_PER_MS == 0; /* bound * NS_PER_MS may not fit */
     if (op == 'g') {
         bound += is_whole && or_equal ? 0 : 1;
         out->from_ms = bound > out->from_ms ? bound : out->from_ms;
@@ -107,16 +98,17 @@ static int parse_time(struct list_params *out, const struct query *q, struct lis
     }
     for (size_t i = 0; i < LL_COUNT(ops); i++) {
         const struct str text = query_get(q, str_c(ops[i].name));
-        int64_t ns;
+        int64_t ms;
+        bool is_whole;
         if (text.n == 0) {
             continue;
         }
-        if (date_parse_filter(text, &ns) != 0) {
+        if (date_parse_filter(text, &ms, &is_whole) != 0) {
             return refuse_field(problem, ops[i].field,
-                                "invalid format, expected RFC3339 (e.g. 2026-01-01T00:00:00Z) or "
-                                "YYYY-MM-DD");
+                                "invalid format, expected RFC3339 (e.g. 2024-01-15T09:30:00Z or "
+                                "2024-01-15T09:30:00.123Z) or YYYY-MM-DD");
         }
-        add_bound(out, ops[i].op, ops[i].or_equal, ns);
+        add_bound(out, ops[i].op, ops[i].or_equal, ms, is_whole);
     }
     return 0;
 }

@@ -10,6 +10,7 @@
 #define MS_PER_DAY 86400000
 #define S_PER_DAY  86400
 #define NS_PER_S   1000000000
+#define NS_PER_MS  1000000
 
 /* The years 0000 to 9999: what four digits can say. */
 #define MIN_MS     (-62167219200000)
@@ -267,7 +268,7 @@ static bool take_offset(struct str *s, int64_t *seconds)
     bool west;
 
     *seconds = 0;
-    if (take_c(s, 'Z') || take_c(s, 'z')) {
+    if (take_c(s, 'Z')) {
         return true;
     }
     west = take_c(s, '-');
@@ -285,46 +286,42 @@ static bool take_offset(struct str *s, int64_t *seconds)
     return true;
 }
 
-/* seconds and ns as nanoseconds; what int64_t cannot hold is ERR_RANGE and stays at the limit. */
-static int to_ns(int64_t seconds, int64_t ns, int64_t *out)
-{
-    if (seconds < INT64_MIN / NS_PER_S) {
-        *out = INT64_MIN;
-        return ERR_RANGE;
-    }
-    if (__builtin_mul_overflow(seconds, NS_PER_S, out) || __builtin_add_overflow(*out, ns, out)) {
-        *out = INT64_MAX;
-        return ERR_RANGE;
-    }
-    return 0;
-}
-
-int date_parse_rfc3339(struct str s, int64_t *wall_ns)
+static int parse_rfc3339(struct str s, int64_t *wall_ms, bool *is_whole)
 {
     struct civil c;
     int64_t ns;
     int64_t offset;
 
-    if (!take_day(&s, &c) || (!take_c(&s, 'T') && !take_c(&s, 't')) || !take_clock(&s, &c) ||
+    if (!take_day(&s, &c) || !take_c(&s, 'T') || !take_clock(&s, &c) || c.second > 59 ||
         !take_fraction(&s, &ns) || !take_offset(&s, &offset) || s.n != 0 || !is_possible(&c)) {
         return ERR_SYNTAX;
     }
-    return to_ns(seconds_of(&c) - offset, ns, wall_ns);
+    *wall_ms = (seconds_of(&c) - offset) * 1000 + ns / NS_PER_MS;
+    *is_whole = ns % NS_PER_MS == 0;
+    return 0;
 }
 
-int date_parse_filter(struct str s, int64_t *wall_ns)
+int date_parse_rfc3339(struct str s, int64_t *wall_ms)
+{
+    bool is_whole;
+    const int rc = parse_rfc3339(s, wall_ms, &is_whole);
+    return rc == 0 && (*wall_ms < MIN_MS || *wall_ms > MAX_MS) ? ERR_RANGE : rc;
+}
+
+int date_parse_filter(struct str s, int64_t *wall_ms, bool *is_whole)
 {
     struct civil c = {0};
     struct str day = s;
-    int rc;
 
-    if (take_day(&day, &c) && day.n == 0) {
-        rc = is_possible(&c) ? to_ns(seconds_of(&c), 0, wall_ns) : ERR_SYNTAX;
-    } else {
-        rc = date_parse_rfc3339(s, wall_ns);
+    if (!take_day(&day, &c) || day.n != 0) {
+        return parse_rfc3339(s, wall_ms, is_whole);
     }
-    /* A bound beyond all representable times bounds as well as the limit does. */
-    return rc == ERR_RANGE ? 0 : rc;
+    if (!is_possible(&c)) {
+        return ERR_SYNTAX;
+    }
+    *wall_ms = seconds_of(&c) * 1000;
+    *is_whole = true;
+    return 0;
 }
 
 static bool take_month(struct str *s, int *month)

@@ -75,23 +75,27 @@ static void get_text(struct body *b, enum field f, struct str *out)
     *out = keep(b, json_str(b->f[f]));
 }
 
+static const char *not_a_date(const struct body *b, enum field f)
+{
+    const char *text = arena_printf(
+        b->a, STR_FMT " must be an RFC 3339 date, such as 2026-01-02T15:04:05Z", STR_ARG(names[f]));
+    return text != NULL ? text : PROBLEM_INVALID_JSON;
+}
+
 static void get_time(struct body *b, enum field f, int64_t *out_ms)
 {
     if (!is_given(b, f)) {
         return;
     }
-    int64_t ns = 0;
-    const struct str text = json_str(b->f[f]);
-    const int rc = date_parse_rfc3339(text, &ns);
-    if (rc == ERR_RANGE && text.p[0] >= '2') {
-        *out_ms = INT64_MAX; /* a later year than we can say: in the future all the same */
-        return;
-    }
-    if (rc != 0) {
+    int64_t ms = 0;
+    if (!yyjson_is_str(b->f[f])) {
         problem_set(b->p, 422, PROBLEM_INVALID_JSON);
         return;
     }
-    const int64_t ms = ns / 1000000 - (ns % 1000000 < 0 ? 1 : 0);
+    if (date_parse_rfc3339(json_str(b->f[f]), &ms) != 0) {
+        problem_set(b->p, 422, not_a_date(b, f));
+        return;
+    }
     /* 0 stands for "not disabled" and "not given". */
     *out_ms = ms != 0 ? ms : 1;
 }
@@ -260,12 +264,9 @@ static void create_required(struct body *b, const struct destination *d)
 
 static void create_dates(struct body *b, struct destination *d)
 {
-    if (!b->caller->is_admin && is_given(b, F_CREATED_AT)) {
-        problem_set(b->p, 403, "created_at can only be set by an admin");
-        return;
-    }
-    if (!b->caller->is_admin && is_given(b, F_UPDATED_AT)) {
-        problem_set(b->p, 403, "updated_at can only be set by an admin");
+    if (!b->caller->is_admin && (is_given(b, F_CREATED_AT) || is_given(b, F_UPDATED_AT))) {
+        problem_set(b->p, 403,
+                    "created_at and updated_at can only be set with API key authentication");
         return;
     }
     if (!is_given(b, F_CREATED_AT)) {

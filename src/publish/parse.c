@@ -35,7 +35,7 @@ static bool id_is_fit(struct str id)
     return true;
 }
 
-/* Strings only: publishing is stricter than the maps of a destination. */
+/* Strings and null only: publishing is stricter than the maps of a destination. */
 static bool metadata_is_fit(yyjson_val *v)
 {
     if (!yyjson_is_obj(v)) {
@@ -44,11 +44,48 @@ static bool metadata_is_fit(yyjson_val *v)
     yyjson_obj_iter it = yyjson_obj_iter_with(v);
     for (yyjson_val *key = yyjson_obj_iter_next(&it); key != NULL;
          key = yyjson_obj_iter_next(&it)) {
-        if (!yyjson_is_str(yyjson_obj_iter_get_val(key))) {
+        yyjson_val *value = yyjson_obj_iter_get_val(key);
+        if (!yyjson_is_str(value) && !yyjson_is_null(value)) {
             return false;
         }
     }
     return true;
+}
+
+static bool has_null(yyjson_val *obj)
+{
+    yyjson_obj_iter it = yyjson_obj_iter_with(obj);
+    for (yyjson_val *key = yyjson_obj_iter_next(&it); key != NULL;
+         key = yyjson_obj_iter_next(&it)) {
+        if (yyjson_is_null(yyjson_obj_iter_get_val(key))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* To Outpost a null is the empty text, and clients expect text only when they read the event: such
+ * metadata is written anew. That makes it shorter, so it fits into what the publisher's text took. */
+static bool fill_nulls(struct publish_request *out, struct arena *a)
+{
+    yyjson_obj_iter it = yyjson_obj_iter_with(out->metadata_val);
+    struct buf b;
+    struct jw w;
+    buf_init(&b, out->metadata.n);
+    jw_init(&w, &b);
+    jw_obj(&w);
+    for (yyjson_val *key = yyjson_obj_iter_next(&it); key != NULL;
+         key = yyjson_obj_iter_next(&it)) {
+        yyjson_val *value = yyjson_obj_iter_get_val(key);
+        jw_key(&w, json_str(key));
+        jw_str(&w, yyjson_is_null(value) ? STR("") : json_str(value));
+    }
+    jw_obj_end(&w);
+    out->metadata = b.failed ? STR_NULL : arena_str(a, buf_str(&b));
+    buf_fini(&b);
+    yyjson_doc *doc = out->metadata.p != NULL ? json_parse(a, out->metadata, NULL) : NULL;
+    out->metadata_val = doc != NULL ? yyjson_doc_get_root(doc) : NULL;
+    return out->metadata_val != NULL;
 }
 
 static bool take_types(struct publish_request *out, yyjson_val *root)
@@ -86,16 +123,14 @@ static void take_time(struct publish_request *out, yyjson_val *root, struct prob
     if (text.p == NULL) {
         return;
     }
-    int64_t ns = 0;
     if (str_eq(text, STR("0001-01-01T00:00:00Z"))) {
         return; /* Go's zero time: the client set none */
     }
-    if (date_parse_rfc3339(text, &ns) != 0) {
+    if (date_parse_rfc3339(text, &out->time_ms) != 0) {
         problem_set(p, 422, "time must be an RFC 3339 date, such as 2026-01-02T15:04:05Z");
         return;
     }
     out->has_time = true;
-    out->time_ms = ns / 1000000;
 }
 
 static void check_topic(struct publish_request *out, const struct topic_rules *topics,
@@ -173,4 +208,7 @@ void publish_parse(struct publish_request *out, struct str body, const struct to
     }
     out->data = spans[0];
     out->metadata = out->metadata_val != NULL ? spans[1] : STR("");
+    if (out->metadata_val != NULL && has_null(out->metadata_val) && !fill_nulls(out, a)) {
+        problem_set(p, 413, "the event is too big");
+    }
 }

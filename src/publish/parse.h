@@ -16,7 +16,7 @@ struct publish_request {
     bool eligible_for_retry;
     bool has_time;
     int64_t time_ms;
-    struct str metadata;      /* the publisher's text; empty when absent */
+    struct str metadata;      /* the publisher's text, null replaced; empty when absent */
     struct str data;          /* the publisher's text */
     yyjson_val *metadata_val; /* NULL when absent */
     yyjson_val *data_val;

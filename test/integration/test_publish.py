@@ -43,7 +43,6 @@ def test_answer(api, tenant, hook):
         b'{"tenant_id":"t","data":{},"eligible_for_retry":"yes"}',
         b'{"tenant_id":"t","data":{},"eligible_for_retry":1}',
         b'{"tenant_id":"t","data":{},"metadata":{"a":1}}',
-        b'{"tenant_id":"t","data":{},"metadata":{"a":null}}',
         b'{"tenant_id":"t","data":{},"metadata":[]}',
         b'{"tenant_id":"t","data":{},"metadata":"x"}',
         b'{"tenant_id":"t","data":{"a":"\xc3\x28"}}',
@@ -81,7 +80,19 @@ def test_invalid(api, body, data):
 
 @pytest.mark.parametrize(
     "time",
-    ["yesterday", "2026-01-01", "2026-13-01T00:00:00Z", "", "1767225600", "2026-01-01T00:00:00"],
+    [
+        "yesterday",
+        "2026-01-01",
+        "2026-13-01T00:00:00Z",
+        "",
+        "1767225600",
+        "2026-01-01T00:00:00",
+        "2026-01-01t00:00:00Z",
+        "2026-01-01T00:00:00z",
+        "2026-12-31T23:59:60Z",
+        "10000-01-01T00:00:00Z",
+        "9999-12-31T23:59:59-00:01",
+    ],
 )
 def test_bad_times(api, time):
     r = api.post("/publish", json={"tenant_id": "t", "data": {}, "time": time})
@@ -132,6 +143,44 @@ def test_defaults_and_given_fields(api, tenant):
         "metadata": {"k": "v"},
         "data": {"x": 1},
     }
+
+
+@pytest.mark.parametrize(
+    "time, shown",
+    [
+        ("2262-04-12T00:00:00Z", "2262-04-12T00:00:00Z"),
+        ("9999-12-31T23:59:59.999Z", "9999-12-31T23:59:59.999Z"),
+        ("9999-12-31T23:59:59+00:01", "9999-12-31T23:58:59Z"),
+        ("0001-01-02T00:00:00Z", "0001-01-02T00:00:00Z"),
+        ("1969-12-31T23:59:59.9999Z", "1969-12-31T23:59:59.999Z"),
+    ],
+)
+def test_times_of_any_year(api, tenant, hook, time, shown):
+    api.destination(tenant, hook.url, filter={"time": {"$eq": shown.split(".")[0].rstrip("Z") + "Z"}})
+    e = api.publish(tenant, time=time)
+    hook.wait_for(1)
+    assert api.get(f"/events/{e['id']}").must(200)["time"] == shown
+    found = {"tenant_id": tenant, "time[gte]": shown, "time[lte]": shown}
+    assert [x["id"] for x in api.events(**found)] == [e["id"]]
+    assert api.events(**{"tenant_id": tenant, "time[gt]": shown}) == []
+    assert api.events(**{"tenant_id": tenant, "time[lt]": shown}) == []
+
+
+def test_null_in_metadata_is_the_empty_text(api, tenant, hook):
+    """Clients that read the event expect nothing but text."""
+    filters = [{"metadata": {"k": ""}}, {"metadata": {"k": None}}]
+    for wanted in filters:
+        api.destination(tenant, hook.url, filter=wanted)
+    e = api.publish(tenant, metadata={"k": None, "m": "v\u00e9\n", "n": None})
+    assert len(e["destination_ids"]) == 1
+    got = api.get(f"/events/{e['id']}").must(200)
+    assert got["metadata"] == {"k": "", "m": "v\u00e9\n", "n": ""}
+    request = hook.wait_for(1)[0]
+    assert request.header("x-outpost-k") == "" and request.header("x-outpost-n") == ""
+    for bad in (1, True, [], {}):
+        api.post(
+            "/publish", json={"tenant_id": tenant, "data": {}, "metadata": {"k": None, "m": bad}}
+        ).error(422, "invalid JSON")
 
 
 def test_unknown_tenant_is_accepted(api):

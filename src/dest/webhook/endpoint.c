@@ -46,12 +46,12 @@ static int compile_keys(struct webhook_endpoint *e, const struct destination *d)
     if (e->n_keys == 0) {
         return ERR_INVALID;
     }
-    int64_t until_ns = 0;
+    int64_t until_ms = 0;
     const struct str until = kv_get(&d->credentials, STR("previous_secret_invalid_at"));
-    if (until.n == 0 || date_parse_rfc3339(until, &until_ns) != 0) {
+    if (until.n == 0 || date_parse_rfc3339(until, &until_ms) != 0) {
         return 0;
     }
-    return add_key(e, kv_get(&d->credentials, STR("previous_secret")), until_ns / 1000000);
+    return add_key(e, kv_get(&d->credentials, STR("previous_secret")), until_ms);
 }
 
 static int compile_metadata(struct webhook_endpoint *e, const struct destination *d,

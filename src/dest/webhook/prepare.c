@@ -164,8 +164,8 @@ static void restore_for_tenant(const struct dest_write *w, const struct secrets 
 static void check_until(const struct dest_write *w, const struct secrets *before,
                         const struct secrets *s, struct problem *p)
 {
-    int64_t ns = 0;
-    if (s->until.n != 0 && date_parse_rfc3339(s->until, &ns) != 0) {
+    int64_t ms = 0;
+    if (s->until.n != 0 && date_parse_rfc3339(s->until, &ms) != 0) {
         problem_add(p, w->arena,
                     "credentials.previous_secret_invalid_at failed pattern validation");
     }
@@ -277,8 +277,8 @@ void webhook_show(const struct destination *d, int64_t now_ms, struct arena *a, 
     (void)a;
     *out = d->credentials;
     const struct str until = kv_get(&d->credentials, K_UNTIL);
-    int64_t ns = 0;
-    if (until.n != 0 && (date_parse_rfc3339(until, &ns) != 0 || ns / 1000000 <= now_ms)) {
+    int64_t ms = 0;
+    if (until.n != 0 && (date_parse_rfc3339(until, &ms) != 0 || ms <= now_ms)) {
         out->n = 1; /* store_secrets puts the current one first */
     }
 }

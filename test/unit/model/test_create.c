@@ -7,8 +7,10 @@
 #include "longline/check.h"
 #include "longline/model.h"
 
-#define NOW_MS INT64_C(1767225600000) /* 2026-01-01T00:00:00Z */
-#define BASE   "\"type\":\"webhook\",\"topics\":\"*\""
+#define NOW_MS      INT64_C(1767225600000) /* 2026-01-01T00:00:00Z */
+#define NO_DATE     " must be an RFC 3339 date, such as 2026-01-02T15:04:05Z"
+#define ADMIN_DATES "403 created_at and updated_at can only be set with API key authentication"
+#define BASE        "\"type\":\"webhook\",\"topics\":\"*\""
 
 static const struct str listed[] = {
     {"order.created", 13}, {"order.updated", 13}, {"user.created", 12}};
@@ -72,8 +74,8 @@ static void test_problems(void **state)
         {"{\"filter\":[]," BASE "}", JSON, NULL},
         {"{\"filter\":\"x\"," BASE "}", JSON, NULL},
         {"{\"disabled_at\":1," BASE "}", JSON, NULL},
-        {"{\"disabled_at\":\"yesterday\"," BASE "}", JSON, NULL},
-        {"{\"created_at\":\"2025-13-01T00:00:00Z\"," BASE "}", JSON, NULL},
+        {"{\"disabled_at\":\"yesterday\"," BASE "}", "422 disabled_at" NO_DATE, NULL},
+        {"{\"created_at\":\"2025-13-01T00:00:00Z\"," BASE "}", "422 created_at" NO_DATE, NULL},
         {"{\"type\":\"webhook\",\"topics\":\"order.created\"}", FORMAT, NULL},
         {"{\"type\":\"webhook\",\"topics\":1}", FORMAT, NULL},
         {"{\"type\":\"webhook\",\"topics\":{}}", FORMAT, NULL},
@@ -87,16 +89,18 @@ static void test_problems(void **state)
         {"{\"disabled_at\":\"2026-01-01T00:00:00Z\"," BASE "}", "", NULL},
         {"{\"disabled_at\":\"2026-01-01T00:00:01Z\"," BASE "}",
          "422 disabled_at cannot be in the future", NULL},
-        {"{\"created_at\":\"2025-12-31T00:00:00Z\"," BASE "}",
-         "403 created_at can only be set by an admin", ""},
-        {"{\"updated_at\":\"2025-12-31T00:00:00Z\"," BASE "}",
-         "403 updated_at can only be set by an admin", ""},
-        {"{\"created_at\":\"2027-01-01T00:00:00Z\"," BASE "}",
-         "403 created_at can only be set by an admin", "422 created_at cannot be in the future"},
-        {"{\"updated_at\":\"2027-01-01T00:00:00Z\"," BASE "}",
-         "403 updated_at can only be set by an admin", "422 updated_at cannot be in the future"},
+        {"{\"created_at\":\"2025-12-31T00:00:00Z\"," BASE "}", ADMIN_DATES, ""},
+        {"{\"updated_at\":\"2025-12-31T00:00:00Z\"," BASE "}", ADMIN_DATES, ""},
+        {"{\"created_at\":\"2027-01-01T00:00:00Z\"," BASE "}", ADMIN_DATES,
+         "422 created_at cannot be in the future"},
+        {"{\"updated_at\":\"2027-01-01T00:00:00Z\"," BASE "}", ADMIN_DATES,
+         "422 updated_at cannot be in the future"},
         {"{\"created_at\":\"2027-01-01T00:00:00Z\",\"type\":\"webhook\",\"topics\":[]}",
-         "403 created_at can only be set by an admin", "422 created_at cannot be in the future"},
+         ADMIN_DATES, "422 created_at cannot be in the future"},
+        {"{\"created_at\":\"yesterday\"," BASE "}", "422 created_at" NO_DATE, NULL},
+        {"{\"updated_at\":\"2025-12-31t00:00:00Z\"," BASE "}", "422 updated_at" NO_DATE, NULL},
+        {"{\"disabled_at\":\"2025-12-31T00:00:60Z\"," BASE "}", "422 disabled_at" NO_DATE, NULL},
+        {"{\"disabled_at\":7," BASE "}", "422 invalid JSON", NULL},
         {"{\"created_at\":null,\"updated_at\":null,\"disabled_at\":null,\"id\":null,"
          "\"filter\":null,\"config\":null,\"credentials\":null,\"metadata\":null," BASE "}",
          "", NULL},
