@@ -43,7 +43,12 @@ struct tenant {
     struct kv_map metadata;
     int64_t created_ms;
     int64_t updated_ms;
+    /* Which of the tenants that had this id one after the other; named by the tokens issued for it.
+     * Other tokens must have an iat later than tokens_after_s, unless that is 0. */
+    int64_t generation;
+    int64_t tokens_after_s;
 };
+#define TENANT_MAX_GENERATION (INT64_C(1) << 53) /* JSON numbers are exact up to here */
 
 struct destination {
     uint32_t num; /* storage number, never reused */
@@ -126,6 +131,9 @@ void destination_write(struct jw *w, const struct destination *d, const struct k
  * are given as the sealed text that the vault made of them. */
 void tenant_write_stored(struct jw *w, const struct tenant *t);
 int tenant_parse_stored(struct tenant *out, struct str json, struct arena *a) LL_MUST_USE;
+/* What is kept of a deleted tenant. */
+void tombstone_write_stored(struct jw *w, int64_t tokens_after_s);
+int tombstone_parse_stored(int64_t *tokens_after_s, struct str json, struct arena *a) LL_MUST_USE;
 void destination_write_stored(struct jw *w, const struct destination *d, struct str sealed);
 /* What of a stored destination the caller has to open and to read by destination_parse_secrets. */
 struct stored_secrets {

@@ -25,11 +25,15 @@ struct registry;
  */
 #define REGISTRY_MAX_TENANT_WEIGHT ((size_t)7 << 20)
 
+/* Deleted tenants that are remembered one by one; about 100 bytes each. */
+#define REGISTRY_MAX_TOMBSTONES    ((size_t)100000)
+
 struct registry_options {
     struct store *store;
     const struct vault *vault;
     size_t max_destinations_per_tenant;
     size_t max_cached_filters; /* compiled filters kept */
+    size_t max_tombstones;     /* > 0 */
     /* After a destination was created, changed, disabled, enabled or deleted. */
     void (*on_dest_changed)(void *ctx, uint32_t num);
     void *ctx;
@@ -52,10 +56,11 @@ size_t registry_n_destinations(const struct registry *r);
 
 /* ---- tenants ---- */
 const struct tenant *registry_tenant(const struct registry *r, struct str id);
-/* Creates or replaces; *created tells which. ERR_TOO_BIG, ERR_FULL. */
+/* Creates or replaces; *created tells which. The generation and tokens_after_s are the registry's
+ * to choose. ERR_TOO_BIG, ERR_FULL. */
 int registry_put_tenant(struct registry *r, const struct tenant *t, bool *created) LL_MUST_USE;
-/* With all its destinations. ERR_NOT_FOUND. */
-int registry_del_tenant(struct registry *r, struct str id) LL_MUST_USE;
+/* With all its destinations. ERR_NOT_FOUND, ERR_NOMEM. */
+int registry_del_tenant(struct registry *r, struct str id, int64_t now_ms) LL_MUST_USE;
 /* Sorted union of its destinations' topics ({"*"} when one has "*"), in the arena. */
 int registry_tenant_topics(const struct registry *r, struct str id, struct arena *a,
                            struct str **topics, size_t *n) LL_MUST_USE;

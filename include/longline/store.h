@@ -106,7 +106,13 @@ int store_find_idempotency(struct store *s, struct str tenant_id, struct str eve
                            uint64_t *seq) LL_MUST_USE;
 
 /* Configuration objects: small values under a kind and a key of at most 400 bytes. */
-enum store_object { STORE_TENANT = 1, STORE_DESTINATION = 2, STORE_KEY = 3, STORE_TOPIC = 4 };
+enum store_object {
+    STORE_TENANT = 1,
+    STORE_DESTINATION = 2,
+    STORE_KEY = 3,
+    STORE_TOPIC = 4,
+    STORE_TOMBSTONE = 5
+};
 int store_put_object(struct store *s, enum store_object kind, struct str key, struct str value);
 void store_del_object(struct store *s, enum store_object kind, struct str key);
 /* A new destination number (durable with the next batch). */

@@ -195,8 +195,14 @@ static int on_head(void *ctx, struct http_request *rq, int64_t *max_body,
 static void on_request(void *ctx, struct http_request *rq)
 {
     struct call *c = rq->user;
-    (void)ctx;
+    struct http_reply refusal = {.status = 0};
+    struct api *a = ctx;
     LL_MAGIC_CHECK(c, CALL_MAGIC);
+    if (gate_check_again(c, &refusal) != 0) {
+        ops_count(a->ops, c->route, refusal.status);
+        http_reply(rq, &refusal);
+        return;
+    }
     c->route->handle(c);
 }
 

@@ -61,6 +61,7 @@ struct call {
     struct str params[ROUTE_MAX_PARAMS]; /* decoded */
     bool is_admin;
     struct str token_tenant; /* whose token it is; p is NULL for the admin */
+    int64_t generation;      /* of that tenant when the head came */
     struct store_waiter waiter;
     int pending_status; /* of the answer that waits for the store */
     struct str pending_body;
@@ -79,6 +80,9 @@ bool call_query(struct call *c, struct query *q);
 /* ---- gate.c ---- */
 /* 0, or the refusal is filled. */
 int gate_check(struct call *c, struct http_reply *refusal) LL_MUST_USE;
+/* Once more when the body has come: 0, or the refusal is filled because the token's tenant has been
+ * deleted meanwhile, and perhaps made anew. */
+int gate_check_again(const struct call *c, struct http_reply *refusal) LL_MUST_USE;
 
 /* ---- audit.c ---- */
 /* Logs a change of the tenant in the path, or of one of its destinations (p NULL: none). Before the

@@ -35,18 +35,34 @@ static int check_rate(struct call *c, struct http_reply *out)
     return ERR_BUSY;
 }
 
-static int check_token(struct call *c, struct http_reply *out)
+static int check_token(struct call *c, const struct auth_result *who, struct http_reply *out)
 {
+    const struct tenant *t;
+
+    c->token_tenant = who->tenant_id;
     if (c->route->scope != SCOPE_ANY) {
         return refuse_empty(403, out);
     }
     if ((c->route->flags & ROUTE_OF_TENANT) != 0 && !str_eq(c->params[0], c->token_tenant)) {
         return refuse_empty(403, out);
     }
-    if (registry_tenant(c->api->sv.registry, c->token_tenant) == NULL) {
+    t = registry_tenant(c->api->sv.registry, c->token_tenant);
+    if (t == NULL || !auth_is_for(who, t->generation, t->tokens_after_s)) {
         return refuse_empty(401, out);
     }
+    c->generation = t->generation;
     return check_rate(c, out);
+}
+
+int gate_check_again(const struct call *c, struct http_reply *refusal)
+{
+    const struct tenant *t;
+
+    if (c->token_tenant.p == NULL) {
+        return 0;
+    }
+    t = registry_tenant(c->api->sv.registry, c->token_tenant);
+    return t != NULL && t->generation == c->generation ? 0 : refuse_empty(401, refusal);
 }
 
 static int check_admin(struct call *c, struct http_reply *out)
@@ -86,8 +102,7 @@ static int check_caller(struct call *c, struct http_reply *out)
         c->is_admin = true;
         return check_admin(c, out);
     case AUTH_TENANT:
-        c->token_tenant = who.tenant_id;
-        return check_token(c, out);
+        return check_token(c, &who, out);
     case AUTH_NONE:
     default:
         return refuse_empty(401, out);

@@ -6,8 +6,8 @@
  *   f[0]=a&f[1]=b   by index        f[]=a&f[]=b        f=a&f=b
  *
  * A parameter without a value has the empty value, which is a value like any other: a filter that
- * holds it asks for rows with an empty field. Taking it for absent would show everything to a client
- * that forgot to fill in whose rows it wants.
+ * holds it asks for rows with an empty field. Taking it for absent would show everything to a
+ * client that forgot to fill in whose rows it wants.
  */
 #ifndef LL_API_QUERY_H
 #define LL_API_QUERY_H

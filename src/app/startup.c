@@ -174,7 +174,8 @@ static int open_storage(struct server *s, struct err_detail *err)
                                         .vault = s->vault,
                                         .max_destinations_per_tenant =
                                             (size_t)s->config->api.max_destinations_per_tenant,
-                                        .max_cached_filters = MAX_CACHED_FILTERS};
+                                        .max_cached_filters = MAX_CACHED_FILTERS,
+                                        .max_tombstones = REGISTRY_MAX_TOMBSTONES};
     return registry_open(&s->registry, &ro, err);
 }
 

@@ -101,15 +101,30 @@ void auth_check(const struct auth *a, struct str authorization, int64_t now_wall
         (claims.has_exp || a->allow_no_exp)) {
         out->role = AUTH_TENANT;
         out->tenant_id = claims.subject;
+        out->generation = claims.generation;
+        out->has_iat = claims.has_iat;
+        out->iat_s = claims.iat_s;
     }
 }
 
-int auth_issue(const struct auth *a, struct str tenant_id, int64_t now_wall_ms, int64_t ttl_ms,
+bool auth_is_for(const struct auth_result *who, int64_t generation, int64_t tokens_after_s)
+{
+    if (who->generation != 0) {
+        return who->generation == generation;
+    }
+    return tokens_after_s == 0 || (who->has_iat && who->iat_s > tokens_after_s);
+}
+
+int auth_issue(const struct auth *a, const struct auth_token *t, int64_t now_wall_ms,
                struct buf *out)
 {
-    if (tenant_id.n == 0 || tenant_id.n > JWT_MAX_SUBJECT || now_wall_ms < 0 || ttl_ms <= 0 ||
-        ttl_ms > INT64_MAX - now_wall_ms) {
+    if (t->tenant_id.n == 0 || t->tenant_id.n > JWT_MAX_SUBJECT || t->generation <= 0 ||
+        now_wall_ms < 0 || t->ttl_ms <= 0 || t->ttl_ms > INT64_MAX - now_wall_ms) {
         return ERR_INVALID;
     }
-    return jwt_sign(&a->jwt_key, tenant_id, now_wall_ms / 1000, (now_wall_ms + ttl_ms) / 1000, out);
+    const struct jwt_claims claims = {.subject = t->tenant_id,
+                                      .exp_s = (now_wall_ms + t->ttl_ms) / 1000,
+                                      .iat_s = now_wall_ms / 1000,
+                                      .generation = t->generation};
+    return jwt_sign(&a->jwt_key, &claims, out);
 }

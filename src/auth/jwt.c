@@ -193,15 +193,23 @@ static int get_time(yyjson_val *claims, const char *name, bool *present, int64_t
 static int check_times(yyjson_val *claims, int64_t now_s, struct jwt_claims *out)
 {
     bool has_nbf = false;
-    bool has_iat = false;
     int64_t nbf_s = 0;
-    int64_t iat_s = 0;
     if (get_time(claims, "exp", &out->has_exp, &out->exp_s) != 0 ||
         get_time(claims, "nbf", &has_nbf, &nbf_s) != 0 ||
-        get_time(claims, "iat", &has_iat, &iat_s) != 0) {
+        get_time(claims, "iat", &out->has_iat, &out->iat_s) != 0) {
         return ERR_DENIED;
     }
     return (out->has_exp && now_s >= out->exp_s) || (has_nbf && now_s < nbf_s) ? ERR_TIMEOUT : 0;
+}
+
+static int get_generation(yyjson_val *claims, int64_t *out)
+{
+    yyjson_val *v = yyjson_obj_get(claims, "gen");
+    if (v == NULL) {
+        return 0;
+    }
+    *out = yyjson_is_uint(v) && yyjson_get_uint(v) <= INT64_MAX ? (int64_t)yyjson_get_uint(v) : 0;
+    return *out != 0 ? 0 : ERR_DENIED;
 }
 
 int jwt_verify(const struct jwt_key *key, struct str token, int64_t now_wall_ms,
@@ -232,6 +240,10 @@ int jwt_verify(const struct jwt_key *key, struct str token, int64_t now_wall_ms,
     if (rc != 0) {
         return rc;
     }
+    rc = get_generation(claims, &out->generation);
+    if (rc != 0) {
+        return rc;
+    }
     out->subject = arena_str(arena, sub);
     return out->subject.p != NULL ? 0 : ERR_NOMEM;
 }
@@ -246,27 +258,27 @@ static int add_base64url(struct buf *out, struct str s)
     return 0;
 }
 
-static int write_claims(struct buf *out, struct str subject, int64_t iat_s, int64_t exp_s)
+static int write_claims(struct buf *out, const struct jwt_claims *claims)
 {
     struct jw w;
     jw_init(&w, out);
     jw_obj(&w);
     JW_STR(&w, "iss", str_c(issuer));
-    JW_STR(&w, "sub", subject);
-    JW_INT(&w, "iat", iat_s);
-    JW_INT(&w, "exp", exp_s);
+    JW_STR(&w, "sub", claims->subject);
+    JW_INT(&w, "iat", claims->iat_s);
+    JW_INT(&w, "exp", claims->exp_s);
+    JW_INT(&w, "gen", claims->generation);
     jw_obj_end(&w);
     return out->failed ? ERR_TOO_BIG : 0;
 }
 
-int jwt_sign(const struct jwt_key *key, struct str subject, int64_t iat_s, int64_t exp_s,
-             struct buf *out)
+int jwt_sign(const struct jwt_key *key, const struct jwt_claims *claims, struct buf *out)
 {
     const size_t start = out->n;
     unsigned char mac[SIGN_MAC_LEN];
-    struct buf claims;
-    buf_init(&claims, CLAIMS_MAX_BYTES);
-    int rc = write_claims(&claims, subject, iat_s, exp_s);
+    struct buf text;
+    buf_init(&text, CLAIMS_MAX_BYTES);
+    int rc = write_claims(&text, claims);
     if (rc == 0) {
         rc = add_base64url(out, STR("{\"alg\":\"HS256\",\"typ\":\"JWT\"}"));
     }
@@ -274,7 +286,7 @@ int jwt_sign(const struct jwt_key *key, struct str subject, int64_t iat_s, int64
         rc = buf_add_c(out, '.');
     }
     if (rc == 0) {
-        rc = add_base64url(out, buf_str(&claims));
+        rc = add_base64url(out, buf_str(&text));
     }
     if (rc == 0) {
         const struct str signed_text = str_of(out->p + start, out->n - start);
@@ -284,7 +296,7 @@ int jwt_sign(const struct jwt_key *key, struct str subject, int64_t iat_s, int64
     if (rc == 0) {
         rc = add_base64url(out, str_of((const char *)mac, sizeof(mac)));
     }
-    buf_fini(&claims);
+    buf_fini(&text);
     if (rc != 0) {
         out->n = start;
     }

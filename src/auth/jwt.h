@@ -27,14 +27,17 @@ struct jwt_claims {
     struct str subject; /* in the arena */
     bool has_exp;
     int64_t exp_s;
+    bool has_iat;
+    int64_t iat_s;
+    int64_t generation; /* claim "gen", which only our own tokens have; 0: none */
 };
 
 /* ERR_SYNTAX (no token), ERR_DENIED (signature or claims), ERR_TIMEOUT (expired or not valid yet),
  * ERR_NOMEM. A token without exp passes: whether that will do is for the caller to say. */
 int jwt_verify(const struct jwt_key *key, struct str token, int64_t now_wall_ms,
                struct arena *arena, struct jwt_claims *out) LL_MUST_USE;
-/* Appends a token. The subject must be valid UTF-8. */
-int jwt_sign(const struct jwt_key *key, struct str subject, int64_t iat_s, int64_t exp_s,
+/* Appends a token with all of the claims. The subject must be valid UTF-8. */
+int jwt_sign(const struct jwt_key *key, const struct jwt_claims *claims,
              struct buf *out) LL_MUST_USE;
 
 #endif

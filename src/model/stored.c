@@ -22,6 +22,16 @@ void tenant_write_stored(struct jw *w, const struct tenant *t)
     write_map(w, &t->metadata);
     JW_INT(w, "created_at", t->created_ms);
     JW_INT(w, "updated_at", t->updated_ms);
+    JW_INT(w, "generation", t->generation);
+    JW_INT(w, "tokens_after", t->tokens_after_s);
+    jw_obj_end(w);
+}
+
+void tombstone_write_stored(struct jw *w, int64_t tokens_after_s)
+{
+    jw_obj(w);
+    JW_INT(w, "v", STORED_VERSION);
+    JW_INT(w, "tokens_after", tokens_after_s);
     jw_obj_end(w);
 }
 
@@ -176,6 +186,24 @@ int tenant_parse_stored(struct tenant *out, struct str json, struct arena *a)
     out->metadata = read_map(&r, "metadata");
     out->created_ms = read_int(&r, "created_at");
     out->updated_ms = read_int(&r, "updated_at");
+    if (yyjson_obj_get(r.root, "generation") != NULL) {
+        out->generation = read_int(&r, "generation");
+        out->tokens_after_s = read_int(&r, "tokens_after");
+    } else {
+        out->generation = out->created_ms; /* of an earlier version: no other will have this one */
+    }
+    return r.rc;
+}
+
+int tombstone_parse_stored(int64_t *tokens_after_s, struct str json, struct arena *a)
+{
+    struct reader r;
+    const int rc = open_record(&r, json, a);
+    if (rc != 0) {
+        return rc;
+    }
+    check_version(&r);
+    *tokens_after_s = read_int(&r, "tokens_after");
     return r.rc;
 }
 

@@ -65,7 +65,8 @@ static bool has_null(yyjson_val *obj)
 }
 
 /* To Outpost a null is the empty text, and clients expect text only when they read the event: such
- * metadata is written anew. That makes it shorter, so it fits into what the publisher's text took. */
+ * metadata is written anew. That makes it shorter, so it fits into what the publisher's text
+ * took. */
 static bool fill_nulls(struct publish_request *out, struct arena *a)
 {
     yyjson_obj_iter it = yyjson_obj_iter_with(out->metadata_val);

@@ -146,6 +146,22 @@ static int open_secrets(struct load *l, struct str key, const struct stored_secr
                    : destination_parse_secrets(d, secrets->with_config, buf_str(plain), &l->arena);
 }
 
+static int on_tombstone(void *ctx, struct str key, struct str value)
+{
+    struct load *l = ctx;
+    int64_t tokens_after_s = 0;
+    arena_reset(&l->arena);
+    const int rc = tombstone_parse_stored(&tokens_after_s, value, &l->arena);
+    if (rc != 0) {
+        (void)err_set(l->err, rc, 0,
+                      "the stored mark of the deleted tenant \"" STR_FMT "\" cannot be read",
+                      STR_ARG(key));
+        return stop(l, rc);
+    }
+    tombstone_load(l->r, key, tokens_after_s);
+    return 0;
+}
+
 static int load_dest(struct load *l, struct str key, struct str value)
 {
     struct destination d = {0};
@@ -197,6 +213,9 @@ int registry_load(struct registry *r, struct err_detail *err)
     int rc = store_each_object(r->store, STORE_TENANT, on_tenant, &l);
     if (rc == 0 && l.rc == 0) {
         rc = store_each_object(r->store, STORE_DESTINATION, on_dest, &l);
+    }
+    if (rc == 0 && l.rc == 0) {
+        rc = store_each_object(r->store, STORE_TOMBSTONE, on_tombstone, &l);
     }
     arena_fini(&l.arena);
     if (rc != 0 || l.rc != 0) {

@@ -12,6 +12,7 @@ int registry_open(struct registry **out, const struct registry_options *o, struc
     r->vault = o->vault;
     r->max_dests = o->max_destinations_per_tenant;
     r->max_filters = o->max_cached_filters;
+    r->max_tombstones = o->max_tombstones;
     r->on_dest_changed = o->on_dest_changed;
     r->ctx = o->ctx;
     registry_tables_init(r);
@@ -70,18 +71,36 @@ const struct tenant *registry_tenant(const struct registry *r, struct str id)
     return te != NULL ? te->tenant : NULL;
 }
 
+/* A new tenant gets a generation of its own, which no earlier one of that id had; one that is
+ * replaced stays the same tenant. */
+static void set_generation(const struct registry *r, const struct tenant_entry *old,
+                           struct tenant *t)
+{
+    if (old != NULL) {
+        t->generation = old->tenant->generation;
+        t->tokens_after_s = old->tenant->tokens_after_s;
+        return;
+    }
+    t->generation = 1 + (int64_t)rng_below(rng_system(), TENANT_MAX_GENERATION);
+    t->tokens_after_s = tombstone_bound(r, t->id, t->updated_ms / 1000);
+}
+
 int registry_put_tenant(struct registry *r, const struct tenant *t, bool *created)
 {
-    const bool is_new = tenant_entry_find(r, t->id) == NULL;
+    const struct tenant_entry *old = tenant_entry_find(r, t->id);
+    const bool is_new = old == NULL;
+    struct tenant fresh = *t;
     int rc = is_new ? store_admit(r->store, 0) : store_admit_replace(r->store);
     if (rc == 0) {
-        rc = tenant_save(r, t);
+        set_generation(r, old, &fresh);
+        rc = tenant_save(r, &fresh);
     }
     if (rc != 0) {
         return rc;
     }
     *created = is_new;
-    (void)tenant_entry_put(r, tenant_copy(t));
+    (void)tenant_entry_put(r, tenant_copy(&fresh));
+    tombstone_drop(r, t->id);
     return 0;
 }
 
@@ -93,11 +112,17 @@ static void remove_dest(struct registry *r, struct dest_entry *de)
     changed(r, num);
 }
 
-int registry_del_tenant(struct registry *r, struct str id)
+int registry_del_tenant(struct registry *r, struct str id, int64_t now_ms)
 {
     struct tenant_entry *te = tenant_entry_find(r, id);
     if (te == NULL) {
         return ERR_NOT_FOUND;
+    }
+    const int64_t now_s = now_ms / 1000;
+    const int64_t before_s = te->tenant->tokens_after_s;
+    const int rc = tombstone_put(r, id, now_s > before_s ? now_s : before_s);
+    if (rc != 0) {
+        return rc;
     }
     LIST_FOREACH_SAFE (it, tmp, &te->dests) {
         remove_dest(r, LIST_ENTRY(it, struct dest_entry, node));

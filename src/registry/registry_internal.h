@@ -3,6 +3,7 @@
 #ifndef LL_REGISTRY_INTERNAL_H
 #define LL_REGISTRY_INTERNAL_H
 
+#include "longline/heap.h"
 #include "longline/map.h"
 #include "longline/registry.h"
 
@@ -44,6 +45,13 @@ struct reseal {
 };
 void reseal_note(struct reseal *s, uint32_t num);
 void reseal_fini(struct reseal *s);
+/* A tenant that was deleted. */
+struct tombstone {
+    struct heap_node
+        node; /* key: the second that tokens of another tenant of that id must follow */
+    size_t n;
+    char id[];
+};
 
 struct registry {
     struct store *store;
@@ -59,6 +67,10 @@ struct registry {
     struct list filters;
     size_t n_filters;
     struct reseal reseal;
+    size_t max_tombstones;
+    struct map tombstones; /* id -> tombstone */
+    struct heap tombstones_by_age;
+    int64_t floor_s; /* the same bound for ids without one; 0: none was forgotten yet */
 };
 
 void registry_tables_init(struct registry *r);
@@ -91,6 +103,18 @@ int dest_key(struct buf *out, struct str tenant_id, struct str id);
 
 /* The length of s in JSON without its quotes; of text without control characters. */
 size_t json_length(struct str s);
+
+/* ---- tombstones.c ---- */
+void tombstones_init(struct registry *r);
+void tombstones_fini(struct registry *r);
+/* Remembers that the tenant goes. ERR_NOMEM: nothing has changed. */
+int tombstone_put(struct registry *r, struct str id, int64_t tokens_after_s) LL_MUST_USE;
+/* What was stored. */
+void tombstone_load(struct registry *r, struct str key, int64_t tokens_after_s);
+/* What iat of a token made elsewhere must exceed to be one of the tenant `id` that is made now. */
+int64_t tombstone_bound(const struct registry *r, struct str id, int64_t now_s);
+/* The tenant lives again. */
+void tombstone_drop(struct registry *r, struct str id);
 
 /* Objects to and from the store. */
 int tenant_save(struct registry *r, const struct tenant *t);

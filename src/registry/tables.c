@@ -25,6 +25,7 @@ void registry_tables_init(struct registry *r)
     map_init(&r->dests, dest_entry_key);
     map64_init(&r->by_num);
     list_init(&r->filters);
+    tombstones_init(r);
 }
 
 void registry_tables_fini(struct registry *r)
@@ -40,6 +41,7 @@ void registry_tables_fini(struct registry *r)
     map_fini(&r->tenants);
     map_fini(&r->dests);
     map64_fini(&r->by_num);
+    tombstones_fini(r);
 }
 
 struct tenant_entry *tenant_entry_find(const struct registry *r, struct str id)

@@ -97,7 +97,8 @@ static int checked_row(struct scan *sc, const MDB_val *key, const MDB_val *value
     static const char *const kinds[] = {[STORE_TENANT] = "tenant",
                                         [STORE_DESTINATION] = "destination",
                                         [STORE_KEY] = "key",
-                                        [STORE_TOPIC] = "topic"};
+                                        [STORE_TOPIC] = "topic",
+                                        [STORE_TOMBSTONE] = "mark of a deleted tenant"};
     struct str k = str_of_val(key);
     struct str id = STR_NULL;
     struct str owner = STR_NULL;

@@ -52,10 +52,6 @@ void tenants_put(struct call *c)
         return;
     }
     old = registry_tenant(r, t.id);
-    if (old == NULL && !c->is_admin) {
-        reply_error(c, 404, "tenant not found"); /* deleted while the body was on its way */
-        return;
-    }
     t.id = c->params[0];
     if (old == NULL && str_find(t.id, '/') < t.id.n) {
         reply_error(c, 404, "not found"); /* to Outpost "a%2Fb" is the path a/b */
@@ -108,7 +104,7 @@ void tenants_get(struct call *c)
 
 void tenants_delete(struct call *c)
 {
-    const int rc = registry_del_tenant(c->api->sv.registry, c->params[0]);
+    const int rc = registry_del_tenant(c->api->sv.registry, c->params[0], call_now_ms(c));
     if (rc == 0) {
         audit(c, "tenant.delete", STR_NULL);
         reply_success_durable(c, 200);
@@ -122,12 +118,20 @@ void tenants_delete(struct call *c)
 void tenants_token(struct call *c)
 {
     const struct api *a = c->api;
+    const struct tenant *t = registry_tenant(a->sv.registry, c->params[0]);
+    struct auth_token what = {.ttl_ms = a->token_ttl_ms};
     struct buf token;
     struct jw w;
     int rc;
 
+    if (t == NULL) {
+        reply_error(c, 404, "tenant not found");
+        return;
+    }
+    what.tenant_id = t->id;
+    what.generation = t->generation;
     buf_init(&token, TOKEN_MAX);
-    rc = auth_issue(a->sv.auth, c->params[0], call_now_ms(c), a->token_ttl_ms, &token);
+    rc = auth_issue(a->sv.auth, &what, call_now_ms(c), &token);
     if (rc == 0) {
         reply_begin(c, &w);
         jw_obj(&w);

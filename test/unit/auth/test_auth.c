@@ -86,6 +86,12 @@ static enum auth_role check(struct str header)
     return check_at(header, NOW_MS, "acme");
 }
 
+static int issue(struct str tenant_id, int64_t ttl_ms, struct buf *out)
+{
+    const struct auth_token t = {.tenant_id = tenant_id, .generation = 7, .ttl_ms = ttl_ms};
+    return auth_issue(auth, &t, NOW_MS, out);
+}
+
 static void test_new(void **state)
 {
     (void)state;
@@ -165,12 +171,13 @@ static void test_issue(void **state)
     struct buf b;
     buf_init(&b, 65536);
     buf_add_lit(&b, "Bearer ");
-    assert_int_equal(auth_issue(auth, STR("acme"), NOW_MS, 86400000, &b), 0);
+    assert_int_equal(issue(STR("acme"), 86400000, &b), 0);
     assert_int_equal(check(buf_str(&b)), AUTH_TENANT);
     /* The same bytes as any other implementation makes of these claims. */
     struct buf same;
     make_token(&same, HS256,
-               "{\"iss\":\"outpost\",\"sub\":\"acme\",\"iat\":1767225600,\"exp\":1767312000}",
+               "{\"iss\":\"outpost\",\"sub\":\"acme\",\"iat\":1767225600,\"exp\":1767312000,"
+               "\"gen\":7}",
                SECRET);
     assert_true(str_eq(buf_str(&b), buf_str(&same)));
     buf_fini(&same);
@@ -201,20 +208,20 @@ static void test_issue_names(void **state)
     for (size_t i = 0; i < LL_COUNT(names); i++) {
         buf_reset(&b);
         buf_add_lit(&b, "Bearer ");
-        assert_int_equal(auth_issue(auth, str_c(names[i]), NOW_MS, 1000, &b), 0);
+        assert_int_equal(issue(str_c(names[i]), 1000, &b), 0);
         assert_int_equal(check_at(buf_str(&b), NOW_MS, names[i]), AUTH_TENANT);
     }
     buf_reset(&b);
-    assert_int_equal(auth_issue(auth, str_of(longest, 255), NOW_MS, 1000, &b), 0);
+    assert_int_equal(issue(str_of(longest, 255), 1000, &b), 0);
     buf_reset(&b);
-    assert_int_equal(auth_issue(auth, str_of(longest, 256), NOW_MS, 1000, &b), ERR_INVALID);
-    assert_int_equal(auth_issue(auth, STR(""), NOW_MS, 1000, &b), ERR_INVALID);
-    assert_int_equal(auth_issue(auth, STR("a"), NOW_MS, 0, &b), ERR_INVALID);
-    assert_int_equal(auth_issue(auth, STR("a"), NOW_MS, INT64_MAX, &b), ERR_INVALID);
+    assert_int_equal(issue(str_of(longest, 256), 1000, &b), ERR_INVALID);
+    assert_int_equal(issue(STR(""), 1000, &b), ERR_INVALID);
+    assert_int_equal(issue(STR("a"), 0, &b), ERR_INVALID);
+    assert_int_equal(issue(STR("a"), INT64_MAX, &b), ERR_INVALID);
     assert_int_equal(b.n, 0);
     buf_fini(&b);
     buf_init(&b, 40);
-    assert_int_not_equal(auth_issue(auth, STR("a"), NOW_MS, 1000, &b), 0);
+    assert_int_not_equal(issue(STR("a"), 1000, &b), 0);
     assert_int_equal(b.n, 0);
     buf_fini(&b);
 }
@@ -257,6 +264,22 @@ static void test_claims(void **state)
          AUTH_TENANT},
         {"iat of a wrong type",
          "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":1767225900,\"iat\":[]}", AUTH_NONE},
+        {"another generation",
+         "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":1767225700,\"gen\":9007199254740992}",
+         AUTH_TENANT},
+        {"generation 0", "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":1767225700,\"gen\":0}",
+         AUTH_NONE},
+        {"generation null",
+         "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":1767225700,\"gen\":null}", AUTH_NONE},
+        {"generation as text",
+         "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":1767225700,\"gen\":\"7\"}", AUTH_NONE},
+        {"generation negative",
+         "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":1767225700,\"gen\":-7}", AUTH_NONE},
+        {"generation a fraction",
+         "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":1767225700,\"gen\":7.0}", AUTH_NONE},
+        {"generation beyond 63 bits",
+         "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":1767225700,\"gen\":18446744073709551615}",
+         AUTH_NONE},
         {"another issuer", "{\"iss\":\"other\",\"sub\":\"acme\",\"exp\":1767225700}", AUTH_NONE},
         {"issuer case", "{\"iss\":\"Outpost\",\"sub\":\"acme\",\"exp\":1767225700}", AUTH_NONE},
         {"no issuer", "{\"sub\":\"acme\",\"exp\":1767225700}", AUTH_NONE},
@@ -328,6 +351,77 @@ static void test_headers(void **state)
         }
         buf_fini(&b);
     }
+}
+
+/* Whose token it is when tenants had the same id one after the other. */
+static void test_is_for(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        struct auth_result who;
+        int64_t generation;
+        int64_t after_s;
+        bool is_for;
+    } cases[] = {
+        {"ours", {.generation = 5}, 5, 0, true},
+        {"ours, made in the second of the deletion",
+         {.generation = 5, .has_iat = true, .iat_s = 100},
+         5,
+         100,
+         true},
+        {"ours, after the clock went back",
+         {.generation = 5, .has_iat = true, .iat_s = 1},
+         5,
+         100,
+         true},
+        {"ours, of the one before", {.generation = 4}, 5, 0, false},
+        {"the same, from the future",
+         {.generation = 4, .has_iat = true, .iat_s = 1000},
+         5,
+         100,
+         false},
+        {"made elsewhere, first tenant", {.has_iat = false}, 5, 0, true},
+        {"the same, with iat", {.has_iat = true, .iat_s = 1}, 5, 0, true},
+        {"no iat, not the first", {.has_iat = false}, 5, 100, false},
+        {"before", {.has_iat = true, .iat_s = 99}, 5, 100, false},
+        {"within the second", {.has_iat = true, .iat_s = 100}, 5, 100, false},
+        {"after", {.has_iat = true, .iat_s = 101}, 5, 100, true},
+    };
+    for (size_t i = 0; i < LL_COUNT(cases); i++) {
+        if (auth_is_for(&cases[i].who, cases[i].generation, cases[i].after_s) != cases[i].is_for) {
+            fail_msg("%s", cases[i].name);
+        }
+    }
+}
+
+/* What a token says of its origin reaches the caller. */
+static void test_origin(void **state)
+{
+    (void)state;
+    struct arena a;
+    struct auth_result who;
+    struct buf b;
+    arena_init(&a, (size_t)1024 * 1024);
+    buf_init(&b, 65536);
+    buf_add_lit(&b, "Bearer ");
+    assert_int_equal(issue(STR("acme"), 1000, &b), 0);
+    auth_check(auth, buf_str(&b), NOW_MS, &a, &who);
+    assert_int_equal(who.generation, 7);
+    assert_true(who.has_iat);
+    assert_int_equal(who.iat_s, NOW_S);
+    buf_fini(&b);
+    make_token(&b, HS256, "{\"iss\":\"outpost\",\"sub\":\"acme\",\"exp\":1767225700}", SECRET);
+    auth_check(auth, buf_str(&b), NOW_MS, &a, &who);
+    assert_int_equal(who.role, AUTH_TENANT);
+    assert_int_equal(who.generation, 0);
+    assert_false(who.has_iat);
+    buf_fini(&b);
+    const struct auth_token none = {.tenant_id = STR("acme"), .ttl_ms = 1000};
+    buf_init(&b, 65536);
+    assert_int_equal(auth_issue(auth, &none, NOW_MS, &b), ERR_INVALID);
+    buf_fini(&b);
+    arena_fini(&a);
 }
 
 /* Three HMACs: the header must name the one that was used. */
@@ -462,7 +556,8 @@ int main(void)
         cmocka_unit_test(test_claims),        cmocka_unit_test(test_headers),
         cmocka_unit_test(test_strict_base64), cmocka_unit_test(test_size),
         cmocka_unit_test(test_no_memory),     cmocka_unit_test(test_algorithms),
-        cmocka_unit_test(test_no_exp),
+        cmocka_unit_test(test_no_exp),        cmocka_unit_test(test_is_for),
+        cmocka_unit_test(test_origin),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -176,8 +176,12 @@ static void test_stored_tenant(void **state)
     (void)state;
     struct buf b;
     struct jw w;
-    struct tenant t = {
-        .id = STR("acme"), .metadata = {2, extra}, .created_ms = CREATED_MS, .updated_ms = -1};
+    struct tenant t = {.id = STR("acme"),
+                       .metadata = {2, extra},
+                       .created_ms = CREATED_MS,
+                       .updated_ms = -1,
+                       .generation = TENANT_MAX_GENERATION,
+                       .tokens_after_s = 42};
     struct tenant back;
     start(&w, &b);
     tenant_write_stored(&w, &t);
@@ -187,6 +191,39 @@ static void test_stored_tenant(void **state)
     assert_true(maps_equal(&back.metadata, &t.metadata));
     assert_int_equal(back.created_ms, t.created_ms);
     assert_int_equal(back.updated_ms, t.updated_ms);
+    assert_true(back.generation == t.generation);
+    assert_int_equal(back.tokens_after_s, 42);
+    /* As an earlier version wrote it. */
+    assert_int_equal(tenant_parse_stored(&back,
+                                         STR("{\"v\":1,\"id\":\"acme\",\"metadata\":{},"
+                                             "\"created_at\":1767225600123,\"updated_at\":5}"),
+                                         &arena),
+                     0);
+    assert_int_equal(back.generation, INT64_C(1767225600123));
+    assert_int_equal(back.tokens_after_s, 0);
+    assert_int_equal(
+        tenant_parse_stored(&back,
+                            STR("{\"v\":1,\"id\":\"a\",\"metadata\":{},\"created_at\":1,"
+                                "\"updated_at\":5,\"generation\":1}"),
+                            &arena),
+        ERR_CORRUPT);
+}
+
+static void test_stored_tombstone(void **state)
+{
+    (void)state;
+    struct buf b;
+    struct jw w;
+    int64_t after_s = 0;
+    start(&w, &b);
+    tombstone_write_stored(&w, 1767225600);
+    assert_int_equal(tombstone_parse_stored(&after_s, buf_str(&b), &arena), 0);
+    assert_int_equal(after_s, 1767225600);
+    buf_fini(&b);
+    assert_int_equal(tombstone_parse_stored(&after_s, STR("{\"v\":1}"), &arena), ERR_CORRUPT);
+    assert_int_equal(tombstone_parse_stored(&after_s, STR("{\"v\":2,\"tokens_after\":1}"), &arena),
+                     ERR_VERSION);
+    assert_int_equal(tombstone_parse_stored(&after_s, STR("{"), &arena), ERR_CORRUPT);
 }
 
 #define STORED(v, num, topics, filter, times)                                                      \
@@ -278,6 +315,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_write_tenant, fx_setup, fx_teardown),
         cmocka_unit_test_setup_teardown(test_stored_destination, fx_setup, fx_teardown),
         cmocka_unit_test_setup_teardown(test_stored_tenant, fx_setup, fx_teardown),
+        cmocka_unit_test_setup_teardown(test_stored_tombstone, fx_setup, fx_teardown),
         cmocka_unit_test_setup_teardown(test_damaged_records, fx_setup, fx_teardown),
         cmocka_unit_test_setup_teardown(test_copies, fx_setup, fx_teardown),
     };

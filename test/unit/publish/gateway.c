@@ -37,6 +37,7 @@ static void open_registry(struct gateway *g)
     const struct registry_options o = {.store = g->fx->store,
                                        .vault = g->vault,
                                        .max_destinations_per_tenant = 100,
+                                       .max_tombstones = REGISTRY_MAX_TOMBSTONES,
                                        .max_cached_filters = 100};
     if (registry_open(&g->registry, &o, &err) != 0) {
         fail_msg("registry: %s", err.msg);

@@ -20,6 +20,7 @@ int rx_try_open(struct rx *r, struct err_detail *err)
     const struct registry_options o = {.store = r->fx->store,
                                        .vault = r->vault,
                                        .max_destinations_per_tenant = r->max_dests,
+                                       .max_tombstones = r->max_tombstones,
                                        .max_cached_filters = r->max_filters,
                                        .on_dest_changed = on_changed,
                                        .ctx = r};
@@ -67,6 +68,7 @@ int rx_setup(void **state)
     r->key = KEY_A;
     r->max_dests = 20;
     r->max_filters = 100;
+    r->max_tombstones = REGISTRY_MAX_TOMBSTONES;
     rx_open(r);
     *state = r;
     return 0;

@@ -18,6 +18,7 @@ struct rx {
     const char *old_key; /* NULL: none */
     size_t max_dests;
     size_t max_filters;
+    size_t max_tombstones;
     struct registry *registry;
     uint32_t changed[64]; /* numbers the hook was called with */
     size_t n_changed;

@@ -156,7 +156,7 @@ static void test_filters_are_bounded(void **state)
     struct destination d = *registry_dest(r->registry, STR("acme"), STR("d3"));
     assert_int_equal(registry_put_dest(r->registry, &d), 0); /* compiled again when needed */
     assert_int_equal(r->registry->n_filters, 2);
-    assert_int_equal(registry_del_tenant(r->registry, STR("acme")), 0);
+    assert_int_equal(registry_del_tenant(r->registry, STR("acme"), 0), 0);
     assert_int_equal(r->registry->n_filters, 0);
     assert_true(list_empty(&r->registry->filters));
 }

@@ -88,7 +88,7 @@ static void test_cursor_without_its_tenant(void **state)
         {"", 0, false, ""},      {"zz", 999, false, "d e b a f"}, {"bb", 200, true, "e d"},
     };
     fill(r);
-    assert_int_equal(registry_del_tenant(r->registry, STR("c")), 0);
+    assert_int_equal(registry_del_tenant(r->registry, STR("c"), 0), 0);
     for (size_t i = 0; i < LL_COUNT(rows); i++) {
         char ids[128];
         size_t total = 0;

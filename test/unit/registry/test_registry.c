@@ -24,13 +24,140 @@ static void test_tenants(void **state)
     assert_non_null(t);
     assert_int_equal(t->created_ms, 1000);
     assert_true(str_eq(kv_get(&t->metadata, STR("plan")), STR("free")));
-    assert_int_equal(registry_del_tenant(r->registry, STR("acme")), 0);
-    assert_int_equal(registry_del_tenant(r->registry, STR("acme")), ERR_NOT_FOUND);
+    assert_int_equal(registry_del_tenant(r->registry, STR("acme"), 0), 0);
+    assert_int_equal(registry_del_tenant(r->registry, STR("acme"), 0), ERR_NOT_FOUND);
     assert_null(registry_tenant(r->registry, STR("acme")));
     rx_reopen(r);
     assert_int_equal(registry_n_tenants(r->registry), 1);
     assert_null(registry_tenant(r->registry, STR("acme")));
     assert_non_null(registry_tenant(r->registry, STR("m\xc3\xbcller & co")));
+}
+
+static const struct tenant *tenant(struct rx *r, const char *id)
+{
+    const struct tenant *t = registry_tenant(r->registry, str_c(id));
+    assert_non_null(t);
+    return t;
+}
+
+static void del(struct rx *r, const char *id, int64_t now_ms)
+{
+    assert_int_equal(registry_del_tenant(r->registry, str_c(id), now_ms), 0);
+}
+
+/* A tenant that is made anew is another one, whatever the clock says; so it stays over restarts. */
+static void test_generations(void **state)
+{
+    struct rx *r = *state;
+    rx_tenant(r, "acme", 5000);
+    const int64_t first = tenant(r, "acme")->generation;
+    assert_true(first > 0);
+    assert_int_equal(tenant(r, "acme")->tokens_after_s, 0);
+    rx_tenant(r, "acme", 6000); /* replaced: the same tenant */
+    assert_int_equal(tenant(r, "acme")->generation, first);
+    rx_reopen(r);
+    assert_int_equal(tenant(r, "acme")->generation, first);
+    del(r, "acme", 7000);
+    rx_tenant(r, "acme", 7000);
+    const int64_t second = tenant(r, "acme")->generation;
+    assert_int_not_equal(second, first);
+    assert_int_equal(tenant(r, "acme")->tokens_after_s, 7);
+    rx_tenant(r, "acme", 9000);
+    assert_int_equal(tenant(r, "acme")->tokens_after_s, 7);
+    rx_reopen(r);
+    assert_int_equal(tenant(r, "acme")->generation, second);
+    assert_int_equal(tenant(r, "acme")->tokens_after_s, 7);
+    /* The clock has gone back, and the deletion lies behind a restart. */
+    del(r, "acme", 3000);
+    rx_reopen(r);
+    rx_tenant(r, "acme", 2000);
+    assert_int_equal(tenant(r, "acme")->tokens_after_s, 7);
+    del(r, "acme", 8000);
+    rx_tenant(r, "acme", 20000);
+    assert_int_equal(tenant(r, "acme")->tokens_after_s, 20);
+    del(r, "acme", 0);
+    rx_tenant(r, "acme", 0);
+    assert_int_equal(tenant(r, "acme")->tokens_after_s, 20);
+    /* At the epoch a bound is still not "none". */
+    rx_tenant(r, "early", 0);
+    assert_int_equal(tenant(r, "early")->tokens_after_s, 0);
+    del(r, "early", 0);
+    rx_tenant(r, "early", 0);
+    assert_int_equal(tenant(r, "early")->tokens_after_s, 1);
+}
+
+static int count_object(void *ctx, struct str key, struct str value)
+{
+    (void)key;
+    (void)value;
+    ++*(int *)ctx;
+    return 0;
+}
+
+static int n_tombstones(struct rx *r)
+{
+    int n = 0;
+    fx_commit(r->fx);
+    assert_int_equal(store_each_object(r->fx->store, STORE_TOMBSTONE, count_object, &n), 0);
+    return n;
+}
+
+/* Few are remembered one by one; for the others there is one bound, over restarts too. */
+static void test_tombstones_are_bounded(void **state)
+{
+    struct rx *r = *state;
+    r->max_tombstones = 3;
+    rx_reopen(r);
+    static const int order[] = {3, 1, 4, 2, 5}; /* deleted in these seconds */
+    for (size_t i = 0; i < LL_COUNT(order); i++) {
+        char id[8];
+        (void)snprintf(id, sizeof(id), "t%d", order[i]);
+        rx_tenant(r, id, 500);
+        del(r, id, order[i] * 1000);
+    }
+    assert_int_equal(n_tombstones(r), 4); /* and the bound of those that went: 1 and 2 */
+    for (int i = 0; i < 2; i++) {
+        rx_tenant(r, "new", 60000); /* perhaps it was deleted in the second 2 */
+        assert_int_equal(tenant(r, "new")->tokens_after_s, 2);
+        rx_reopen(r);
+        assert_int_equal(tenant(r, "new")->tokens_after_s, 2);
+        store_del_object(r->fx->store, STORE_TENANT, STR("new")); /* as if it had never been */
+        rx_reopen(r);
+    }
+    rx_tenant(r, "t4", 60000);
+    assert_int_equal(tenant(r, "t4")->tokens_after_s, 60);
+    rx_tenant(r, "t1", 60000);
+    assert_int_equal(tenant(r, "t1")->tokens_after_s, 2);
+    assert_int_equal(n_tombstones(r), 3); /* t4 lives */
+    del(r, "t1", 1000);                   /* its own bound stays */
+    rx_tenant(r, "t1", 1000);
+    assert_int_equal(tenant(r, "t1")->tokens_after_s, 2);
+}
+
+/* One crash may leave a tenant beside its tombstone: it is there, and the next deletion counts. */
+static void test_a_tombstone_beside_its_tenant(void **state)
+{
+    struct rx *r = *state;
+    rx_tenant(r, "acme", 5000);
+    const int64_t first = tenant(r, "acme")->generation;
+    assert_int_equal(store_put_object(r->fx->store, STORE_TOMBSTONE, STR("acme"),
+                                      STR("{\"v\":1,\"tokens_after\":9}")),
+                     0);
+    rx_reopen(r);
+    assert_int_equal(tenant(r, "acme")->generation, first);
+    assert_int_equal(tenant(r, "acme")->tokens_after_s, 0);
+    del(r, "acme", 6000);
+    assert_int_equal(n_tombstones(r), 1);
+    rx_tenant(r, "acme", 6000);
+    assert_int_equal(tenant(r, "acme")->tokens_after_s, 6);
+    assert_int_equal(n_tombstones(r), 0);
+    assert_int_equal(store_put_object(r->fx->store, STORE_TOMBSTONE, STR("x"), STR("{\"v\":2}")),
+                     0);
+    fx_commit(r->fx);
+    rx_close(r);
+    struct err_detail err = {0};
+    assert_int_equal(rx_try_open(r, &err), ERR_VERSION);
+    assert_non_null(strstr(err.msg, "deleted tenant"));
 }
 
 static void test_destination_round_trip(void **state)
@@ -127,7 +254,7 @@ static void test_tenant_goes_with_its_destinations(void **state)
     const uint32_t b = rx_dest(r, "acme", "d2", "*", "");
     const uint32_t c = rx_dest(r, "other", "d1", "*", "");
     r->n_changed = 0;
-    assert_int_equal(registry_del_tenant(r->registry, STR("acme")), 0);
+    assert_int_equal(registry_del_tenant(r->registry, STR("acme"), 0), 0);
     assert_int_equal(r->n_changed, 2);
     assert_int_equal(r->changed[0] + r->changed[1], a + b);
     assert_int_equal(registry_n_destinations(r->registry), 1);
@@ -416,7 +543,7 @@ static void test_full_store(void **state)
     assert_int_equal(registry_put_dest(r->registry, &d), ERR_FULL);
     assert_int_equal(dest(r, "acme", "d1")->disabled_ms, 0); /* memory agrees with the store */
     assert_int_equal(registry_del_dest(r->registry, STR("acme"), STR("d1")), 0);
-    assert_int_equal(registry_del_tenant(r->registry, STR("acme")), 0);
+    assert_int_equal(registry_del_tenant(r->registry, STR("acme"), 0), 0);
     rx_reopen(r);
     assert_int_equal(registry_n_tenants(r->registry), 0);
 }
@@ -515,7 +642,7 @@ static void test_weight(void **state)
     assert_int_equal(registry_del_dest(r->registry, STR("acme"), STR("more")), 0);
     assert_int_equal(registry_del_dest(r->registry, STR("acme"), STR("d1")), 0);
     r->n_changed = 0;
-    assert_int_equal(registry_del_tenant(r->registry, STR("acme")), 0);
+    assert_int_equal(registry_del_tenant(r->registry, STR("acme"), 0), 0);
     assert_int_equal(registry_tenant_topics_cost(r->registry, STR("acme")), 0);
     rx_tenant(r, "acme", 1000);
     assert_int_equal(fill(r, size), n);
@@ -525,6 +652,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_RX(test_tenants),
+        WITH_RX(test_generations),
+        WITH_RX(test_tombstones_are_bounded),
+        WITH_RX(test_a_tombstone_beside_its_tenant),
         WITH_RX(test_destination_round_trip),
         WITH_RX(test_refusals),
         WITH_RX(test_ids_are_made),
