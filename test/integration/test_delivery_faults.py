@@ -158,6 +158,20 @@ def test_refused_connections(api, tenant, receiver):
     dead.close()
 
 
+@pytest.mark.parametrize("size", [131071, 131072, 131073, 200000])
+def test_a_response_as_large_as_outpost_keeps(make_gateway, receiver, size):
+    """One setting is enough to keep as much; a longer one is cut and says so."""
+    g = make_gateway({"client.keep_response_body": "128KiB"}).start()
+    g.api.tenant("t")
+    text = ("0123456789abcdef" * 13000)[:size]
+    hook = receiver.hook().script(Reply(200, text.encode()))
+    a = attempt(g.api, "t", hook.url)
+    assert (a["status"], a["code"]) == ("success", "200")
+    got = a["response_data"]
+    assert got["body"] == text[:131072]
+    assert got.get("truncated", False) == (size > 131072)
+
+
 SUCCESSES = {
     "interim answer": Reply(200, before=b"HTTP/1.1 100 Continue\r\n\r\n"),
     "early hints": Reply(200, before=b"HTTP/1.1 103 Early\r\nLink: x\r\n\r\n"),
