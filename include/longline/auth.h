@@ -37,7 +37,8 @@ struct auth_result {
     bool has_iat;
     int64_t iat_s;
 };
-/* The value of the Authorization header ("Bearer …", the scheme in any case), STR_NULL when absent. */
+/* The value of the Authorization header ("Bearer …", the scheme in any case), STR_NULL when
+ * absent. */
 void auth_check(const struct auth *a, struct str authorization, int64_t now_wall_ms,
                 struct arena *arena, struct auth_result *out);
 

@@ -25,8 +25,8 @@ size_t date_rfc3339_s(char out[DATE_MAX], int64_t wall_ms);
 size_t date_http(char out[DATE_MAX], int64_t wall_ms);
 
 /* RFC 3339 with optional fraction and any offset; 'T' and 'Z' in upper case and no leap seconds, as
- * Go reads it. What is finer than a millisecond is cut off. ERR_SYNTAX, or ERR_RANGE when the offset
- * leads out of the years 0000 to 9999. */
+ * Go reads it. What is finer than a millisecond is cut off. ERR_SYNTAX, or ERR_RANGE when the
+ * offset leads out of the years 0000 to 9999. */
 int date_parse_rfc3339(struct str s, int64_t *wall_ms) LL_MUST_USE;
 /* RFC 3339 or YYYY-MM-DD (midnight UTC); *is_whole is false when something was cut off. The offset
  * may lead a day out of range. */

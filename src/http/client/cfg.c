@@ -27,8 +27,7 @@ const struct cfg_key http_client_cfg_keys[] = {
      "Time that sending the request may go without any progress."},
     {"max_response_head", CFG_SIZE, CFG_RELOAD, AT(max_response_head), "32KiB", 256, MIB, NULL,
      "Largest status line with headers of a response; a longer one fails the attempt."},
-    {"max_response_body", CFG_SIZE, CFG_RELOAD, AT(max_response_body), "128KiB", 0, 64 * MIB,
-     NULL,
+    {"max_response_body", CFG_SIZE, CFG_RELOAD, AT(max_response_body), "128KiB", 0, 64 * MIB, NULL,
      "Bytes of a response body that are read; with more, or when it is not complete 5 s after the "
      "head, the connection is closed and the status counts."},
     {"keep_response_body", CFG_SIZE, CFG_RELOAD, AT(keep_response_body), "4KiB", 0, MIB, NULL,

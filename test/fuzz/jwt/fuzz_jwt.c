@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Two kinds of input. "S" line (S, S384 or S512), header line, claims: signed here with the right
- * key, so that the fuzzer gets past the signature. Anything else: the Authorization header as it is.
+ * key, so that the fuzzer gets past the signature. Anything else: the Authorization header as it
+ * is.
  */
 #include <stddef.h>
 #include <stdint.h>
