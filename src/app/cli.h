@@ -8,10 +8,10 @@
 
 #include "longline/err.h"
 
+#include "exit_status.h"
+
 #define CLI_MAX_SETS    64
 #define CLI_MAX_SECRETS 8
-
-enum exit_status { EXIT_OK = 0, EXIT_FAIL = 1, EXIT_USAGE = 2 };
 
 struct cli {
     const char *command;

@@ -35,7 +35,7 @@ static int run_check_config(const struct cli *cli)
     if (load_config(cli, &cfg, &err) != 0) {
         (void)fprintf(stderr, "longline: configuration: %s\n", err.msg);
         buf_fini(&text);
-        return EXIT_FAIL;
+        return EXIT_CONFIG;
     }
     int rc = 0;
     if (cli->print_values) {
@@ -56,14 +56,16 @@ static int run_backup(const struct cli *cli)
                     stderr);
         return EXIT_USAGE;
     }
+    enum exit_status status = EXIT_CONFIG;
     int rc = load_settings(cli, &cfg, &err);
     if (rc == 0) {
+        status = EXIT_FAIL;
         rc = store_backup(cfg->store.data_dir, cli->positional, &err);
         cfg_free(&app_schema, cfg);
     }
     if (rc != 0) {
         (void)fprintf(stderr, "longline: backup: %s\n", err.msg);
-        return EXIT_FAIL;
+        return status;
     }
     (void)fprintf(stdout, "backup written to %s\n", cli->positional);
     return EXIT_OK;

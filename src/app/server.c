@@ -92,11 +92,11 @@ static int become_ready(struct server *s)
     return 0;
 }
 
-static int fail(const char *what, const struct err_detail *err)
+static int fail(const char *what, const struct err_detail *err, enum exit_status status)
 {
     (void)fprintf(stderr, "longline: %s: %s\n", what,
                   err->msg[0] != '\0' ? err->msg : err_text(err->code));
-    return EXIT_FAIL;
+    return status;
 }
 
 int server_run(const struct cli *cli)
@@ -108,7 +108,7 @@ int server_run(const struct cli *cli)
     int rc = load_config(cli, &s->config, &err);
     if (rc != 0) {
         mem_free(s);
-        return fail("configuration", &err);
+        return fail("configuration", &err, EXIT_CONFIG);
     }
     log_setup((enum log_level)s->config->log.level, s->config->log.format != 0);
     rc = server_open(s, &err);
@@ -117,7 +117,7 @@ int server_run(const struct cli *cli)
     }
     if (rc != 0) {
         err.code = rc;
-        status = fail("cannot start", &err);
+        status = fail("cannot start", &err, exit_status_of(rc));
     }
     if (s->loop != NULL) {
         if (rc != 0) {

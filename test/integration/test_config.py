@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from support.client import Api
-from support.gateway import ADMIN_KEY, FAST_RETRIES, ROOT, run_command
+from support.gateway import ADMIN_KEY, EXIT_CONFIG, FAST_RETRIES, ROOT, run_command
 from support.receiver import Reply
 from support.wait import wait_until
 
@@ -93,13 +93,13 @@ def test_good():
 )
 def test_bad_settings(setting, words):
     r = check("--set", setting)
-    assert r.returncode == 1 and r.stdout == "", r
+    assert r.returncode == EXIT_CONFIG and r.stdout == "", r
     assert len(r.stderr.splitlines()) == 1
     for w in words:
         assert w in r.stderr, r.stderr
     # The same words from serve, and nothing is left behind.
     r2 = run_command("serve", "--data-dir", "/nonexistent/data", "--set", setting)
-    assert r2.returncode == 1 and r2.stderr == r.stderr and r2.stdout == ""
+    assert (r2.returncode, r2.stderr, r2.stdout) == (EXIT_CONFIG, r.stderr, "")
 
 
 @pytest.mark.parametrize(
@@ -118,14 +118,14 @@ def test_bad_files(tmp_path, text, words):
     f = tmp_path / "x.conf"
     f.write_text(text)
     r = check("--config", f)
-    assert r.returncode == 1, r
+    assert r.returncode == EXIT_CONFIG, r
     for w in [str(f)] + words:
         assert w in r.stderr, r.stderr
 
 
 def test_missing_file(tmp_path):
     r = check("--config", tmp_path / "none.conf")
-    assert r.returncode == 1 and "none.conf" in r.stderr
+    assert r.returncode == EXIT_CONFIG and "none.conf" in r.stderr
 
 
 def values(*args, env=None):
@@ -154,10 +154,10 @@ def test_later_sources_win(tmp_path):
 
 def test_environment():
     r = check(env={"LONGLINE_SERVER_LISTN": "127.0.0.1:1"})
-    assert r.returncode == 1 and "LONGLINE_SERVER_LISTN" in r.stderr
+    assert r.returncode == EXIT_CONFIG and "LONGLINE_SERVER_LISTN" in r.stderr
     assert "LONGLINE_SERVER_LISTEN" in r.stderr
     r = check(env={"LONGLINE_SERVER_MAX_BODY": "x"})
-    assert r.returncode == 1 and "LONGLINE_SERVER_MAX_BODY" in r.stderr or "max_body" in r.stderr
+    assert r.returncode == EXIT_CONFIG and "LONGLINE_SERVER_MAX_BODY" in r.stderr
     assert values(env={"LONGLINE_API_TOPICS": "a, b"})["api.topics"] == "a, b"
 
 

@@ -12,7 +12,7 @@ import subprocess
 import threading
 
 from support.client import Api
-from support.gateway import ADMIN_KEY, FAST_RETRIES, binary, environment, run_command
+from support.gateway import ADMIN_KEY, EXIT_CONFIG, FAST_RETRIES, binary, environment, run_command
 from support.ledger import Ledger, Load
 from support.ports import DeadPort
 from support.raw import RawConnection
@@ -204,7 +204,7 @@ def test_a_wrong_secrets_key_is_noticed(make_gateway):
     try:
         wait_until(lambda: not g.is_running() or g.out, "its decision")
         assert not g.out, "it must not start with secrets it cannot open"
-        assert g.wait_exit() == 1
+        assert g.wait_exit() == EXIT_CONFIG
     finally:
         g.cleanup()
     key.write_text(text)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What stops a start, what a renewed file does, and what the commands say about their options."""
 
+import configparser
 import json
 import shutil
 import signal
@@ -10,7 +11,7 @@ import ssl
 import pytest
 
 from support.client import Api
-from support.gateway import FAST_RETRIES, run_command
+from support.gateway import EXIT_CONFIG, EXIT_DATA, FAST_RETRIES, ROOT, run_command
 from support.wait import wait_until
 
 
@@ -19,8 +20,8 @@ def both(*settings, data_dir="/nonexistent/data", env=None):
     sets = [a for s in settings for a in ("--set", s)]
     r = run_command("check-config", *sets, env=env)
     s = run_command("serve", "--data-dir", data_dir, *sets, env=env)
-    assert s.returncode == 1 and s.stdout == "", s
-    assert r.returncode == 1 and r.stdout == "", f"{settings}: {r}"
+    assert s.returncode == EXIT_CONFIG and s.stdout == "", s
+    assert r.returncode == EXIT_CONFIG and r.stdout == "", f"{settings}: {r}"
     assert r.stderr == s.stderr and len(r.stderr.splitlines()) == 1
     return r.stderr
 
@@ -112,6 +113,30 @@ def test_a_backup_needs_no_certificate(make_gateway, tmp_path):
     assert to.is_dir()
 
 
+# ---- the exit status of a refusal, which tells a supervisor whether a restart can help ----
+
+
+def test_the_unit_does_not_restart_what_a_restart_cannot_cure():
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str
+    unit.read_string((ROOT / "conf" / "systemd" / "longline.service").read_text())
+    service = unit["Service"]
+    assert service["Restart"] == "on-failure" and "ExecStartPre" not in service
+    kept = {int(s) for s in service["RestartPreventExitStatus"].split()}
+    assert {EXIT_CONFIG, EXIT_DATA} <= kept and 1 not in kept
+
+
+def test_status_of_a_journal_of_another_program(make_gateway):
+    g = make_gateway().start()
+    g.stop()
+    with open(g.data_dir / "journal" / "data.mdb", "r+b") as f:
+        for page in range(2):
+            f.seek(page * 4096)
+            f.write(bytes(4096))
+    g.launch()
+    assert g.wait_exit(30) == EXIT_DATA, g.log_text()
+
+
 # ---- variables of a service of the same name ----
 
 SERVICE = {
@@ -131,7 +156,7 @@ def test_variables_of_a_service(make_gateway):
     make_gateway(env=SERVICE).start().stop()
     for name in ("LONGLINE_PORTS", "LONGLINE_PORT_TCP", "LONGLINE_SERVICE", "LONGLINE_HOST"):
         r = run_command("check-config", env={**SERVICE, name: "x"})
-        assert r.returncode == 1 and name in r.stderr, r
+        assert r.returncode == EXIT_CONFIG and name in r.stderr, r
 
 
 # ---- the prefix of headers ----

@@ -12,7 +12,7 @@ import subprocess
 
 import pytest
 
-from support.gateway import FAST_RETRIES, binary, environment
+from support.gateway import EXIT_DATA, FAST_RETRIES, binary, environment
 from support.receiver import Reply
 from support.wait import wait_until
 
@@ -41,7 +41,7 @@ def refusal(g):
     """The start fails in good order; returns what it says."""
     g.launch()
     code = g.wait_exit(30)
-    assert code == 1, code
+    assert code == EXIT_DATA, code
     return g.log_files[-1].read_text()
 
 

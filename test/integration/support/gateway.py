@@ -27,6 +27,10 @@ FINDINGS = re.compile(
     r"|assertion failed|Assertion)"
 )
 
+# What a refused start ends with (src/app/exit_status.h).
+EXIT_DATA = 65
+EXIT_CONFIG = 78
+
 FAST_RETRIES = {
     "delivery.retry_interval": "100ms",
     "delivery.retry_jitter": "0",
