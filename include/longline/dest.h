@@ -90,6 +90,9 @@ struct dest_driver {
     /* What may be shown of the credentials now (masking, expired secrets hidden). */
     void (*show)(const struct destination *d, int64_t now_ms, struct arena *a, struct kv_map *out);
     void (*target)(const struct destination *d, struct str *target, struct str *target_url);
+    /* Equal for destinations that one server serves, however they spell its name: they share
+     * delivery.max_inflight_per_host. */
+    uint64_t (*host)(const struct destination *d);
     /* Compiles; NULL with err when the stored destination cannot be used. */
     struct dest_endpoint *(*open)(const struct dest_env *env, const struct destination *d,
                                   struct err_detail *err);

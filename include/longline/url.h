@@ -25,6 +25,8 @@ struct url { /* all parts point into the parsed text */
     struct str authority; /* host[:port] as given, for the Host header */
 };
 
+#define URL_PEER_MAX 259 /* a port, a slash, a host of at most 253 characters */
+
 /*
  * The form of a URL that goes on the wire, for url_parse: an international host name becomes its
  * ASCII form (UTS 46, which also turns full-width digits and dots into plain ones), what is not
@@ -36,5 +38,11 @@ int url_to_ascii(struct buf *out, struct str text, struct err_detail *err) LL_MU
 
 /* 0, ERR_SYNTAX or ERR_TOO_BIG; err (may be NULL) says what is wrong in one sentence. */
 int url_parse(struct url *out, struct str text, struct err_detail *err) LL_MUST_USE;
+
+/* Whom a parsed URL leads to, as "port/host" in one spelling (not terminated); returns its length.
+ * The host is in lower case, without the root's dot; an IP literal as inet_ntop writes it, and an
+ * IPv4 address inside of an IPv6 one (::ffff:1.2.3.4) as that IPv4 address. This is what whoever
+ * counts or keeps things per host goes by: two URLs of one peer cannot be told apart here. */
+size_t url_peer(char out[URL_PEER_MAX], const struct url *u);
 
 #endif

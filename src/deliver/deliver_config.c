@@ -30,8 +30,8 @@ const struct cfg_key deliver_cfg_keys[] = {
      .def = "128",
      .min = 1,
      .max = 100000,
-     .help = "Most attempts under way at the same time to one host and port, of all destinations "
-             "there."},
+     .help = "Most attempts under way at the same time to one host and port, however they are "
+             "spelled, of all destinations there."},
     {.name = "max_inflight_per_destination",
      .kind = CFG_INT,
      .flags = CFG_RELOAD,

@@ -8,23 +8,10 @@
 #include "longline/hash.h"
 #include "longline/mem.h"
 
-/* Destinations on one scheme, host and port share a cap: all up to the third slash of the
- * target. */
 static uint64_t host_key(const struct destination *dest)
 {
     const struct dest_driver *driver = dest_find(dest->type);
-    struct str target = STR_NULL;
-    struct str target_url = STR_NULL;
-    if (driver != NULL) {
-        driver->target(dest, &target, &target_url);
-    }
-    size_t n = 0;
-    for (int slashes = 0; n < target.n; n++) {
-        if (target.p[n] == '/' && ++slashes == 3) {
-            break;
-        }
-    }
-    return hash_stable(str_of(target.p, n));
+    return driver != NULL ? driver->host(dest) : 0;
 }
 
 struct sched_dest *deliver_dest_state(struct deliver *d, uint32_t num,

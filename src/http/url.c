@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "longline/url.h"
 
+#include <stdio.h>
+
 #include "authority.h"
+#include "longline/addr.h"
+#include "longline/check.h"
 
 /* Everything that is not visible ASCII, and the backslash, which some parsers take for a slash. */
 static bool is_url_char(char c)
@@ -70,4 +74,35 @@ int url_parse(struct url *out, struct str text, struct err_detail *err)
         return err_set(err, ERR_SYNTAX, 0, "the URL has a '%%' without two hex digits");
     }
     return 0;
+}
+
+/* The IPv4 address inside of a v4-mapped one; connecting to either is the same. */
+static void unmap(union addr *a)
+{
+    struct in_addr v4;
+    if (a->sa.sa_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&a->v6.sin6_addr)) {
+        return;
+    }
+    memcpy(&v4, &a->v6.sin6_addr.s6_addr[12], sizeof(v4));
+    *a = (union addr){.v4 = {.sin_family = AF_INET, .sin_addr = v4}};
+}
+
+size_t url_peer(char out[URL_PEER_MAX], const struct url *u)
+{
+    char ip[ADDR_TEXT_MAX];
+    struct str host = u->host;
+    union addr a;
+    if (addr_parse_ip(&a, host, 0) == 0) {
+        unmap(&a);
+        host = str_of(ip, addr_format_ip(ip, &a));
+    }
+    char port[8];
+    const size_t n = (size_t)snprintf(port, sizeof(port), "%u/", (unsigned)u->port);
+    LL_ASSERT(n + host.n <= URL_PEER_MAX);
+    memcpy(out, port, n);
+    for (size_t i = 0; i < host.n; i++) {
+        const char c = host.p[i];
+        out[n + i] = (char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+    }
+    return n + host.n;
 }

@@ -98,6 +98,30 @@ def test_one_host_has_a_ceiling(make_gateway):
         assert rx.accepted <= 5
 
 
+def test_a_host_is_one_host_however_it_is_spelled(make_gateway):
+    """Neither the ceiling nor the connections can be multiplied by other spellings of a name."""
+    settings = {"delivery.max_inflight_per_host": "2", "client.max_connections_per_origin": "2"}
+    g = make_gateway({**FAST_RETRIES, **settings}).start()
+    spellings = ("localhost", "LOCALHOST", "localhost.", "LocalHost.")
+    addresses = ("127.0.0.1", "127.0.0.1.", "[::ffff:127.0.0.1]", "[0:0:0:0:0:FFFF:7f00:1]")
+    for kind, hosts in (("name", spellings), ("address", addresses)):
+        with Receiver() as rx:
+            held = Held(Reply(200))
+            hooks = [rx.hook().script(held) for _ in hosts]
+            for i, (host, h) in enumerate(zip(hosts, hooks)):
+                g.api.tenant(f"{kind}{i}")
+                g.api.destination(f"{kind}{i}", h.url.replace("127.0.0.1", host))
+                for _ in range(5):
+                    g.api.publish(f"{kind}{i}")
+            wait_until(lambda: n_arrived(hooks) >= 2, "as many as may be under way")
+            stays_true(lambda: n_arrived(hooks) == 2, 0.3, "no more than that")
+            held.let_go()
+            for host, h in zip(hosts, hooks):
+                r = h.wait_for(5)[0]
+                assert r.header("host") == f"{host}:{rx.port}"  # as the destination has it
+            assert rx.accepted <= 3  # a slot of the connection pool is free once it is closed
+
+
 def test_fresh_events_pass_waiting_retries(api, fresh):
     """A hundred retries are due, and their endpoint takes its time; a new event goes ahead."""
     with Receiver() as rx:

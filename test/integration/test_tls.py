@@ -83,6 +83,21 @@ def test_international_name(make_gateway, authority):
     server.stop()
 
 
+def test_one_name_in_several_spellings(api, tenant, authority):
+    """SNI and the certificate have no dot of the root (RFC 6066, 3); one session serves them all."""
+    names = []
+    context = authority.issue("spelled", names=["localhost"]).context()
+    context.sni_callback = lambda sock, name, ctx: names.append(name)
+    with Receiver(context, name="localhost") as rx:
+        for spelling in ("localhost.", "LOCALHOST", "LocalHost."):
+            hook = rx.hook().script(Reply(200, close=True))
+            _, attempt = deliver(api, tenant, hook.url.replace("localhost", spelling))
+            assert attempt["status"] == "success", attempt
+            assert hook.requests[0].header("host") == f"{spelling}:{rx.port}"
+        assert names and set(names) == {"localhost"}
+        assert [resumed for resumed, _ in rx.resumed] == [False, True, True]
+
+
 @pytest.mark.parametrize("name", ["wrong-name", "expired", "not-yet", "self-signed", "other-ca"])
 def test_what_is_not_believed(api, tenant, authority, tmp_path, name):
     cert = {

@@ -3,6 +3,7 @@
 #include "webhook.h"
 
 #include "longline/check.h"
+#include "longline/hash.h"
 
 #define AT(ctype, f) CFG_AT(ctype, struct webhook_cfg, f)
 
@@ -55,12 +56,29 @@ static void webhook_target(const struct destination *d, struct str *target, stru
     *target_url = STR_NULL;
 }
 
+/* By host and port: the services behind the ports of a host may be strangers to each other, while
+ * http and https on one port are the same service. */
+static uint64_t webhook_host(const struct destination *d)
+{
+    char peer[URL_PEER_MAX];
+    struct buf ascii;
+    struct url url;
+    uint64_t key = 0; /* nothing can be sent there */
+    buf_init(&ascii, URL_MAX);
+    if (webhook_parse_url(&url, kv_get(&d->config, STR("url")), &ascii, NULL) == 0) {
+        key = hash_stable(str_of(peer, url_peer(peer, &url)));
+    }
+    buf_fini(&ascii);
+    return key;
+}
+
 const struct dest_driver webhook_driver = {
     .type = "webhook",
     .label = "Webhook",
     .prepare = webhook_prepare,
     .show = webhook_show,
     .target = webhook_target,
+    .host = webhook_host,
     .open = webhook_open,
     .close = webhook_close,
     .send = webhook_send,

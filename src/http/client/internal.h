@@ -72,7 +72,7 @@ struct client_origin { /* owned by the client's map */
     uint16_t port;
     char *key_text;
     struct str key;  /* all of key_text */
-    struct str host; /* the end of it, lower case */
+    struct str host; /* the end of it: in one spelling, like all of it (url_peer) */
     size_t n_conns;  /* in any state */
     struct list idle;
     struct list waiting;

@@ -12,12 +12,11 @@
  */
 #include "internal.h"
 
-#include <stdio.h>
-
 #include "longline/log.h"
 #include "longline/mem.h"
+#include "longline/url.h"
 
-#define KEY_MAX     320 /* scheme, port, host of at most 253 characters */
+#define KEY_MAX     (1 + URL_PEER_MAX)
 #define NO_FILES_MS 100 /* pause after the system had no file descriptor for us */
 #define WARN_MS     10000
 
@@ -27,31 +26,17 @@ struct str pool_origin_key(const void *origin)
     return o->key;
 }
 
-static char to_lower(char ch)
+/* Scheme, port and host. */
+static size_t make_key(char out[KEY_MAX], const struct url *url)
 {
-    static const char small[] = "abcdefghijklmnopqrstuvwxyz";
-    if (ch >= 'A' && ch <= 'Z') {
-        return small[ch - 'A'];
-    }
-    return ch;
-}
-
-static size_t make_key(char out[KEY_MAX], const struct url *url, size_t *host_at)
-{
-    const int n = snprintf(out, KEY_MAX, "%c%u/", url->is_https ? 's' : 'p', (unsigned)url->port);
-    LL_ASSERT(n > 0 && (size_t)n + url->host.n <= KEY_MAX);
-    *host_at = (size_t)n;
-    for (size_t i = 0; i < url->host.n; i++) {
-        out[*host_at + i] = to_lower(url->host.p[i]);
-    }
-    return *host_at + url->host.n;
+    out[0] = url->is_https ? 's' : 'p';
+    return 1 + url_peer(out + 1, url);
 }
 
 struct client_origin *pool_origin(struct http_client *c, const struct url *url)
 {
     char key[KEY_MAX];
-    size_t host_at;
-    const size_t n = make_key(key, url, &host_at);
+    const size_t n = make_key(key, url);
     struct client_origin *o = map_get(&c->origins, str_of(key, n));
 
     if (o != NULL) {
@@ -62,6 +47,7 @@ struct client_origin *pool_origin(struct http_client *c, const struct url *url)
     o->port = url->port;
     o->key_text = mem_strndup(key, n);
     o->key = str_of(o->key_text, n);
+    const size_t host_at = str_find(o->key, '/') + 1;
     o->host = str_of(o->key_text + host_at, n - host_at);
     list_init(&o->idle);
     list_init(&o->waiting);

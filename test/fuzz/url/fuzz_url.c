@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whatever url_parse accepts is made of parts of the text and cannot break a request head. What
- * url_to_ascii makes of a text with other characters is judged by the same rules; it is done with
- * in one go, and what the text has before and behind the host stays.
+ * Whatever url_parse accepts is made of parts of the text and cannot break a request head; a peer
+ * is written as the peer that its spelling leads to. What url_to_ascii makes of a text with other
+ * characters is judged by the same rules; it is done with in one go, and what the text has before
+ * and behind the host stays.
  */
 #include "longline/check.h"
 #include "longline/url.h"
@@ -24,6 +25,19 @@ static bool is_plain(struct str s)
     return true;
 }
 
+/* The spelling of a peer is the only one: writing it again changes nothing. */
+static void check_peer(const struct url *u)
+{
+    char peer[URL_PEER_MAX];
+    char again[URL_PEER_MAX];
+    const struct str first = str_of(peer, url_peer(peer, u));
+    struct url other = *u;
+    const size_t host_at = str_find(first, '/') + 1;
+    other.host = str_of(first.p + host_at, first.n - host_at);
+    LL_ASSERT(is_plain(first) && other.host.n != 0);
+    LL_ASSERT(str_eq(first, str_of(again, url_peer(again, &other))));
+}
+
 static int check_parse(struct url *u, struct str text)
 {
     struct err_detail err = {.code = 0};
@@ -40,6 +54,7 @@ static int check_parse(struct url *u, struct str text)
     LL_ASSERT(u->port != 0);
     LL_ASSERT(u->path.n != 0 && u->path.p[0] == '/');
     LL_ASSERT(is_part(u->path, text) || str_eq(u->path, STR("/")));
+    check_peer(u);
     LL_ASSERT(str_find(text, '@') >= (size_t)(u->authority.p - text.p) + u->authority.n);
     return 0;
 }

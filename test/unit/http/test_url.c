@@ -52,6 +52,41 @@ static void test_good(void **state)
     }
 }
 
+static const struct {
+    const char *url, *peer;
+} peers[] = {
+    {"http://localhost/", "80/localhost"},
+    {"http://LOCALHOST:80/x", "80/localhost"},
+    {"http://localhost.:080/", "80/localhost"},
+    {"https://Hooks.Example.com/", "443/hooks.example.com"},
+    {"https://hooks.example.COM.:443/?q", "443/hooks.example.com"},
+    {"http://hooks.example.com:443/", "443/hooks.example.com"},
+    {"http://hooks.example.com:8080/", "8080/hooks.example.com"},
+    {"http://127.0.0.1/", "80/127.0.0.1"},
+    {"http://127.0.0.1./", "80/127.0.0.1"},
+    {"http://[::ffff:127.0.0.1]/", "80/127.0.0.1"},
+    {"http://[::FFFF:7f00:1]/", "80/127.0.0.1"},
+    {"http://[0:0:0:0:0:ffff:7f00:0001]/", "80/127.0.0.1"},
+    {"http://[::1]/", "80/::1"},
+    {"http://[0:0:0:0:0:0:0:1]/", "80/::1"},
+    {"http://[2001:DB8:0:0::00a]/", "80/2001:db8::a"},
+    {"http://[::127.0.0.1]/", "80/::127.0.0.1"}, /* v4-compatible: another address */
+};
+
+static void test_peer(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < LL_COUNT(peers); i++) {
+        char text[URL_PEER_MAX];
+        struct url u;
+        assert_int_equal(url_parse(&u, str_c(peers[i].url), NULL), 0);
+        const struct str peer = str_of(text, url_peer(text, &u));
+        if (!str_eq(peer, str_c(peers[i].peer))) {
+            fail_msg("%s: " STR_FMT, peers[i].url, STR_ARG(peer));
+        }
+    }
+}
+
 static const char *const bad[] = {
     "",
     "example.com",
@@ -134,6 +169,10 @@ static void test_lengths(void **state)
         text[7 + i * 64 - 1] = '.';
     }
     assert_int_equal(url_parse(&u, str_of(text, 7 + 253), NULL), 0);
+    char peer[URL_PEER_MAX];
+    assert_int_equal(url_peer(peer, &u), strlen("80/") + 253);
+    u.port = UINT16_MAX;
+    assert_int_equal(url_peer(peer, &u), URL_PEER_MAX);
     assert_int_equal(url_parse(&u, str_of(text, 7 + 254), NULL), ERR_SYNTAX);
     text[7 + 63] = 'a';
     assert_int_equal(url_parse(&u, str_of(text, 7 + 200), NULL), ERR_SYNTAX);
@@ -249,6 +288,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good),
+        cmocka_unit_test(test_peer),
         cmocka_unit_test(test_bad),
         cmocka_unit_test(test_lengths),
         cmocka_unit_test(test_translation),
