@@ -11,6 +11,7 @@
 #include "cli.h"
 #include "health.h"
 #include "load.h"
+#include "process.h"
 #include "receive.h"
 #include "server.h"
 
@@ -103,6 +104,7 @@ int main(int argc, char **argv)
     struct err_detail err = {0};
     const struct sigaction ignore = {.sa_handler = SIG_IGN};
     (void)sigaction(SIGPIPE, &ignore, NULL);
+    process_keep_private(); /* before anything secret is read */
     app_config_setup();
     if (cli_parse(&cli, argc, argv, &err) != 0) {
         (void)fprintf(stderr, "longline: %s\ntry: longline help\n", err.msg);

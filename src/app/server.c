@@ -11,6 +11,7 @@
 
 #include "load.h"
 #include "notify.h"
+#include "process.h"
 #include "server_internal.h"
 
 static void on_stop_signal(void *ctx, int signum)
@@ -69,15 +70,27 @@ static void announce(const struct server *s)
     }
 }
 
+static int watch_signals(struct server *s)
+{
+    static const struct {
+        int signum;
+        void (*fn)(void *ctx, int signum);
+    } rows[] = {
+        {SIGTERM, on_stop_signal},
+        {SIGINT, on_stop_signal},
+        {SIGQUIT, on_stop_signal},
+        {SIGHUP, on_reload_signal},
+    };
+    int rc = 0;
+    for (size_t i = 0; i < LL_COUNT(rows) && rc == 0; i++) {
+        rc = loop_on_signal(s->loop, rows[i].signum, rows[i].fn, s);
+    }
+    return rc;
+}
+
 static int become_ready(struct server *s)
 {
-    int rc = loop_on_signal(s->loop, SIGTERM, on_stop_signal, s);
-    if (rc == 0) {
-        rc = loop_on_signal(s->loop, SIGINT, on_stop_signal, s);
-    }
-    if (rc == 0) {
-        rc = loop_on_signal(s->loop, SIGHUP, on_reload_signal, s);
-    }
+    const int rc = watch_signals(s);
     if (rc != 0) {
         return rc;
     }
@@ -103,6 +116,7 @@ int server_run(const struct cli *cli)
 {
     struct err_detail err = {0};
     struct server *s = mem_zalloc(sizeof(*s));
+    process_ignore_signals();
     s->cli = cli;
     int status = EXIT_OK;
     int rc = load_config(cli, &s->config, &err);

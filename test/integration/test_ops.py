@@ -3,13 +3,18 @@
 
 import json
 import os
+import pathlib
 import re
 import resource
+import shutil
 import signal
 import socket
 import stat
 import subprocess
+import tempfile
 import threading
+
+import pytest
 
 from support.client import Api
 from support.gateway import ADMIN_KEY, EXIT_CONFIG, FAST_RETRIES, binary, environment, run_command
@@ -316,6 +321,83 @@ def test_second_signal(make_gateway, receiver):
     g.start()
     hook.wait_for(2)
     assert g.api.publish("t", id="x")["duplicate"] is True
+
+
+def test_quit_is_an_orderly_stop(make_gateway, receiver):
+    g = make_gateway({**FAST_RETRIES, "process.shutdown_timeout": "10m"}).start()
+    g.api.tenant("t")
+    held = Held(Reply(200))
+    hook = receiver.hook().script(held)
+    g.api.destination("t", hook.url)
+    g.api.publish("t")
+    hook.wait_for(1)
+    g.signal(signal.SIGQUIT)
+    g.wait_log("shutdown.drain")
+    held.let_go()
+    assert g.wait_exit() == 0
+
+
+# Those that end a process by default and that nothing here is asked to do by.
+IGNORED = "PIPE ALRM USR1 USR2 VTALRM PROF IO PWR STKFLT XCPU XFSZ RTMIN RTMAX".split()
+
+
+@pytest.mark.parametrize("name", IGNORED)
+def test_other_signals_end_nothing(gw, api, name):
+    number = {"STKFLT": 16}.get(name) or getattr(signal, "SIG" + name)
+    gw.signal(number)
+    assert api.get("/topics").status == 200
+    gw.signal(signal.SIGHUP)  # handled after it
+    assert api.get("/topics").status == 200 and gw.is_running()
+
+
+def is_instrumented():
+    return b"__asan_init" in pathlib.Path(binary()).read_bytes()
+
+
+def test_keys_in_memory_are_kept_from_others(gw):
+    """The files in /proc belong to root then, and there is no core file, whatever the limit was."""
+    if is_instrumented():
+        return  # the leak checker needs the opposite
+    limits = pathlib.Path(f"/proc/{gw.pid}/limits").read_text()
+    assert re.search(r"Max core file size +0 +0 ", limits), limits
+
+
+def test_as_an_unprivileged_user(receiver):
+    """What the gateway reads of itself in /proc can be read though it belongs to root."""
+    root = os.getuid() == 0
+    nobody = dict(user=65534, group=65534, extra_groups=[]) if root else {}
+    with tempfile.TemporaryDirectory(prefix="longline-") as d:  # tmp_path is root's alone
+        exe = pathlib.Path(d) / "longline"
+        shutil.copy(binary(), exe)
+        os.chmod(d, 0o755)
+        data = pathlib.Path(d) / "home"
+        data.mkdir()
+        if root:
+            os.chown(data, 65534, 65534)
+        p = subprocess.Popen(
+            [str(exe), "serve", "--dev", "--data-dir", str(data / "data"),
+             "--set", "server.listen=127.0.0.1:0", "--set", f"auth.admin_key={ADMIN_KEY}"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env=environment(), **nobody,
+        )  # fmt: skip
+        try:
+            ready = json.loads(p.stdout.readline())
+            if not is_instrumented():
+                assert os.stat(f"/proc/{p.pid}/mem").st_uid == 0
+            api = Api(ready["listen"], ADMIN_KEY)
+            api.tenant("t")
+            hook = receiver.hook()
+            api.destination("t", hook.url)
+            for i in range(20):
+                api.publish("t", {"i": i, "text": "x" * 10000})
+            hook.wait_for(20)
+            assert len(api.events(tenant_id="t")) == 20
+            api.close()
+        finally:
+            p.terminate()
+            _, log = p.communicate(timeout=DEADLINE)
+        assert p.returncode == 0, log
+        assert "level=error" not in log, log
 
 
 def test_draining_refuses_new_work(make_gateway, receiver):
