@@ -26,7 +26,7 @@ LEVEL_5 = LEVEL_4 + ["api", "api/native"]
 # module: (modules it may include, contract headers besides <module>.h and <module>_*.h)
 MODULES = {
     "base": ([], (
-        "err check mem str buf arena list heap map blob enc id clock rng log ckd hash date "
+        "err check mem str buf arena list heap map blob enc id clock rng log ckd hash date file "
         "version turn").split()),
     "json": (LEVEL_0, []),
     "config": (LEVEL_0, []),

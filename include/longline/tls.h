@@ -13,6 +13,8 @@
 #include "longline/loop.h"
 #include "longline/str.h"
 
+#define TLS_FILE_MAX ((size_t)16 << 20) /* bytes of a file with certificates or a key */
+
 struct tls_client;
 struct tls_server;
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "longline/enc.h"
+#include "longline/file.h"
 #include "longline/log.h"
 #include "longline/mem.h"
 #include "longline/rng.h"
@@ -118,15 +119,15 @@ int key_file_load(const char *data_dir, const char *name, size_t min, struct buf
         return err_set(err, ERR_TOO_BIG, 0, "the path of the data directory is too long");
     }
     *made = false;
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd >= 0) {
+    int fd = -1;
+    int rc = file_open(&fd, path, err);
+    if (rc == 0) {
         warn_if_open(fd, path);
-        const int rc = read_key(fd, path, min, out, err);
+        rc = read_key(fd, path, min, out, err);
         (void)close(fd);
-        return rc;
     }
-    if (errno != ENOENT) {
-        return fail(err, "open", path);
+    if (rc != ERR_NOT_FOUND) {
+        return rc;
     }
     *made = true;
     return make_key(data_dir, path, out, err);

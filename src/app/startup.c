@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "longline/file.h"
 #include "longline/hash.h"
 #include "longline/log.h"
 #include "longline/mem.h"
@@ -220,25 +221,15 @@ static int renew_policy(struct server *s, struct err_detail *err)
     return 0;
 }
 
-#define CA_FILE_MAX ((size_t)16 << 20)
-
 uint64_t server_ca_mark(const struct config *cfg)
 {
-    char piece[4096];
     struct buf text;
     uint64_t mark = 0;
-    FILE *f = cfg->egress.ca_file[0] != '\0' ? fopen(cfg->egress.ca_file, "re") : NULL;
-    if (f == NULL) {
-        return 0;
+    buf_init(&text, TLS_FILE_MAX);
+    if (cfg->egress.ca_file[0] != '\0' && file_read(&text, cfg->egress.ca_file, NULL) == 0) {
+        mark = hash_random(buf_str(&text));
     }
-    buf_init(&text, CA_FILE_MAX);
-    size_t n = fread(piece, 1, sizeof(piece), f);
-    while (n > 0 && buf_add(&text, piece, n) == 0) {
-        n = fread(piece, 1, sizeof(piece), f);
-    }
-    mark = hash_random(buf_str(&text));
     buf_fini(&text);
-    (void)fclose(f);
     return mark;
 }
 

@@ -16,8 +16,10 @@
 
 #include <errno.h>
 #include <ini.h>
+#include <unistd.h>
 
 #include "longline/check.h"
+#include "longline/file.h"
 #include "longline/mem.h"
 
 struct reader {
@@ -180,14 +182,48 @@ int cfg_read_stream(const struct cfg_schema *s, void *cfg, FILE *f, const char *
     return bad_line == 0 ? 0 : err_set(err, ERR_NOMEM, 0, "%s: out of memory", name);
 }
 
+/* A descriptor that the process was started with (standard input, the shell's "<(command)"), or
+ * the empty file: whoever gave it knows what he waits for. */
+static bool is_given(const char *path)
+{
+    static const char *const prefixes[] = {"/dev/stdin", "/dev/fd/", "/proc/self/fd/", "/dev/null"};
+    for (size_t i = 0; i < LL_COUNT(prefixes); i++) {
+        if (str_starts(str_c(path), str_c(prefixes[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int open_file(FILE **out, const char *path, struct err_detail *err)
+{
+    int fd = -1;
+    if (is_given(path)) {
+        *out = fopen(path, "re");
+    } else {
+        const int rc = file_open(&fd, path, err);
+        if (rc != 0) {
+            return rc;
+        }
+        *out = fdopen(fd, "r");
+    }
+    if (*out == NULL) {
+        const int e = errno;
+        const int rc = err_from_errno(e);
+        if (fd >= 0) {
+            (void)close(fd);
+        }
+        return err_set(err, rc, e, "%s: %s", path, err_text(rc));
+    }
+    return 0;
+}
+
 int cfg_read_file(const struct cfg_schema *s, void *cfg, const char *path, struct err_detail *err)
 {
-    FILE *f = fopen(path, "re");
-    int rc;
-    if (f == NULL) {
-        const int e = errno;
-        rc = err_from_errno(e);
-        return err_set(err, rc, e, "%s: %s", path, err_text(rc));
+    FILE *f = NULL;
+    int rc = open_file(&f, path, err);
+    if (rc != 0) {
+        return rc;
     }
     rc = cfg_read_stream(s, cfg, f, path, err);
     (void)fclose(f);

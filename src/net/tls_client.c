@@ -14,6 +14,7 @@
 
 #include "longline/check.h"
 #include "longline/mem.h"
+#include "tls_file.h"
 #include "tls_impl.h"
 
 #define MAX_SUITES    200
@@ -43,12 +44,15 @@ static const char *alpn[] = {"http/1.1", NULL};
 
 static int load_ca(mbedtls_x509_crt *ca, const char *path, struct err_detail *err)
 {
-    const int rc = mbedtls_x509_crt_parse_file(ca, path);
+    const int rc = tls_read_certs(ca, path, err);
+    if (rc == MBEDTLS_ERR_PK_FILE_IO_ERROR) {
+        err_prefix(err, "CA certificates");
+        return ERR_IO;
+    }
     if (rc < 0) {
         char text[80];
         mbedtls_strerror(rc, text, sizeof(text));
-        return err_set(err, rc == MBEDTLS_ERR_PK_FILE_IO_ERROR ? ERR_IO : ERR_SYNTAX, rc,
-                       "CA certificates %.60s: %s", path, text);
+        return err_set(err, ERR_SYNTAX, rc, "CA certificates %.60s: %s", path, text);
     }
     return 0; /* a positive number counts certificates that it could not read */
 }

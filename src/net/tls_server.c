@@ -13,6 +13,7 @@
 
 #include "longline/check.h"
 #include "longline/mem.h"
+#include "tls_file.h"
 #include "tls_impl.h"
 
 #define TICKET_LIFETIME_S 7200
@@ -34,12 +35,11 @@ static int load(struct tls_identity *s, const char *cert_file, const char *key_f
 {
     const char *what = "certificate";
     const char *path = cert_file;
-    int rc = mbedtls_x509_crt_parse_file(&s->chain, cert_file);
+    int rc = tls_read_certs(&s->chain, cert_file, err);
     if (rc == 0) {
         what = "key";
         path = key_file;
-        rc = mbedtls_pk_parse_keyfile(&s->key, key_file, NULL, mbedtls_psa_get_random,
-                                      MBEDTLS_PSA_RANDOM_STATE);
+        rc = tls_read_key(&s->key, key_file, err);
     }
     if (rc == 0) {
         what = "key of the certificate";
@@ -49,12 +49,15 @@ static int load(struct tls_identity *s, const char *cert_file, const char *key_f
     if (rc == 0) {
         return 0;
     }
+    if (rc == MBEDTLS_ERR_PK_FILE_IO_ERROR) {
+        err_prefix(err, "%s", what);
+        return ERR_IO;
+    }
     char text[64] = "not all of it could be read";
     if (rc < 0) {
         mbedtls_strerror(rc, text, sizeof(text));
     }
-    return err_set(err, rc == MBEDTLS_ERR_PK_FILE_IO_ERROR ? ERR_IO : ERR_SYNTAX, rc,
-                   "%s %.60s: %s", what, path, text);
+    return err_set(err, ERR_SYNTAX, rc, "%s %.60s: %s", what, path, text);
 }
 
 static int set_up_conf(struct tls_identity *s)

@@ -3,16 +3,26 @@
 
 import configparser
 import json
+import os
 import shutil
 import signal
 import socket
 import ssl
+import subprocess
 
 import pytest
 
 from support.client import Api
-from support.gateway import EXIT_CONFIG, EXIT_DATA, FAST_RETRIES, ROOT, run_command
-from support.wait import wait_until
+from support.gateway import (
+    EXIT_CONFIG,
+    EXIT_DATA,
+    FAST_RETRIES,
+    ROOT,
+    binary,
+    environment,
+    run_command,
+)
+from support.wait import DEADLINE, wait_until
 
 
 def both(*settings, data_dir="/nonexistent/data", env=None):
@@ -381,6 +391,73 @@ def test_key_files_that_others_can_read(make_gateway):
     assert "admin.key" in warned[0] and "0644" in warned[0]
     assert "jwt.key" in warned[1] and "0640" in warned[1]
     g.api.close()
+
+
+# ---- files that are none: nothing waits for whoever might write to them ----
+
+
+@pytest.fixture
+def fifo(tmp_path):
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    return path
+
+
+@pytest.mark.parametrize("name", ["admin.key", "jwt.key", "secret.key"])
+def test_a_key_file_that_is_a_fifo(make_gateway, name):
+    g = make_gateway(admin_key=None, jwt_secret=None)
+    g.data_dir.mkdir()
+    os.mkfifo(g.data_dir / name)
+    g.launch()
+    assert g.wait_exit() == EXIT_CONFIG
+    assert f"{name} is not a regular file" in g.log_text()
+
+
+def test_key_files_may_be_links(make_gateway, tmp_path):
+    """As container secrets are."""
+    g = make_gateway(admin_key=None)
+    g.data_dir.mkdir()
+    (tmp_path / "..data").write_text("a-key-that-is-mounted\n")
+    (g.data_dir / "admin.key").symlink_to(tmp_path / "..data")
+    g.start()
+    assert Api(g.url, "a-key-that-is-mounted").get("/topics").status == 200
+    g.stop()
+
+
+def test_settings_that_name_a_fifo(authority, fifo):
+    cert = authority.issue("beside-a-fifo")
+    for settings in (
+        [f"server.tls_cert={fifo}", f"server.tls_key={cert.key_file}"],
+        [f"server.tls_cert={cert.cert_file}", f"server.tls_key={fifo}"],
+        [f"egress.ca_file={fifo}"],
+    ):
+        text = both(*settings)
+        assert f"{fifo} is not a regular file" in text, text
+    r = run_command("check-config", "--config", fifo, timeout=10)
+    assert r.returncode == EXIT_CONFIG and f"{fifo} is not a regular file" in r.stderr, r
+
+
+def test_a_backup_passes_a_fifo_over(make_gateway, tmp_path):
+    g = make_gateway().start()
+    os.mkfifo(g.data_dir / "notes")
+    r = run_command("backup", "--data-dir", g.data_dir, tmp_path / "copy", timeout=10)
+    assert r.returncode == 0 and not (tmp_path / "copy" / "notes").exists(), r
+
+
+def test_a_configuration_from_a_descriptor():
+    """What the shell gives as <(command) or through a pipe has a writer, and is read."""
+    text = "[api]\ntopics = from-a-pipe\n"
+    for how in (
+        f"printf '{text}' | '{binary()}' check-config --print --config /dev/stdin",
+        f"'{binary()}' check-config --print --config <(printf '{text}')",
+        f"'{binary()}' check-config --print --config /dev/fd/3 3< <(printf '{text}')",
+    ):
+        r = subprocess.run(
+            ["bash", "-c", how], env=environment(), capture_output=True, text=True, timeout=DEADLINE
+        )
+        assert r.returncode == 0 and "topics = from-a-pipe" in r.stdout, r
+    good_null = run_command("check-config", "--config", "/dev/null")
+    assert good_null.returncode == 0, good_null
 
 
 # ---- commands ----

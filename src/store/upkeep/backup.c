@@ -138,7 +138,7 @@ static int copy_file(const char *from_dir, const char *to_dir, const char *name,
     if (path_join(from, from_dir, name) != 0 || path_join(to, to_dir, name) != 0) {
         return err_set(err, ERR_TOO_BIG, 0, "the path is too long");
     }
-    in = open(from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    in = open(from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK); /* a FIFO does not wait */
     if (in < 0) {
         return errno == ELOOP ? 0
                               : err_set(err, err_from_errno(errno), errno, "cannot read %s", name);

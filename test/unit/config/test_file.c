@@ -185,7 +185,9 @@ static void test_missing_file(void **state)
         cfg_load(&test_schema, &(struct cfg_source){.file = "/nonexistent/x.conf"}, &cfg, &err),
         ERR_NOT_FOUND);
     assert_string_equal(err.msg, "/nonexistent/x.conf: not found");
-    assert_int_equal(cfg_load(&test_schema, &(struct cfg_source){.file = "/"}, &cfg, &err), ERR_IO);
+    assert_int_equal(cfg_load(&test_schema, &(struct cfg_source){.file = "/"}, &cfg, &err),
+                     ERR_INVALID);
+    assert_string_equal(err.msg, "/ is not a regular file");
 }
 
 int main(void)
