@@ -43,13 +43,17 @@ int cfg_read_stream(const struct cfg_schema *s, void *cfg, FILE *f, const char *
 int cfg_read_file(const struct cfg_schema *s, void *cfg, const char *path,
                   struct err_detail *err) LL_MUST_USE;
 
-/* nearest.c. Offer names one by one; best.p stays NULL when none is close. */
+/* nearest.c. Offer names one by one. best is the name that looks most like the wanted one;
+ * is_close when few letters differ, so that it may be a slip. */
 struct nearest {
     struct str wanted;
-    struct str best;
+    struct str best; /* p is NULL when nothing was offered, or a name is too long */
+    bool is_close;
+    size_t n_words; /* that both have; names are words between underscores */
     size_t distance;
 };
 void nearest_init(struct nearest *n, struct str wanted);
-void nearest_offer(struct nearest *n, struct str name);
+/* True when name is the best one now. */
+bool nearest_offer(struct nearest *n, struct str name);
 
 #endif

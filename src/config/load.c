@@ -37,12 +37,12 @@ static int unknown_section(const struct cfg_schema *s, struct str section, struc
 
     nearest_init(&near, section);
     for (size_t i = 0; i < s->n_sections; i++) {
-        nearest_offer(&near, str_c(s->sections[i].name));
+        (void)nearest_offer(&near, str_c(s->sections[i].name));
     }
     if (section.n == 0) {
         return err_set(err, ERR_NOT_FOUND, 0, "a key stands before the first [section]");
     }
-    if (near.best.p == NULL) {
+    if (!near.is_close) {
         return err_set(err, ERR_NOT_FOUND, 0, "unknown section [" STR_FMT "]", STR_ARG(shown));
     }
     return err_set(err, ERR_NOT_FOUND, 0,
@@ -78,13 +78,13 @@ int cfg_unknown(const struct cfg_schema *s, struct str section, struct str key,
         }
         is_known = true;
         for (size_t j = 0; j < sec->n_keys; j++) {
-            nearest_offer(&near, str_c(sec->keys[j].name));
+            (void)nearest_offer(&near, str_c(sec->keys[j].name));
         }
     }
     if (!is_known) {
         return unknown_section(s, section, err);
     }
-    if (near.best.p != NULL) {
+    if (near.is_close) {
         return err_set(err, ERR_NOT_FOUND, 0,
                        "unknown key \"" STR_FMT "\" in [" STR_FMT "]; did you mean \"" STR_FMT
                        "\"?",
@@ -134,16 +134,13 @@ static int set_default(void *ctx, struct cfg_ref ref)
     return rc;
 }
 
-static size_t put_upper(char *out, const char *in)
+static size_t put_upper(char *out, struct str in)
 {
-    size_t n = 0;
-    for (; in[n] != '\0'; n++) {
-        out[n] = in[n];
-        if (in[n] >= 'a' && in[n] <= 'z') {
-            out[n] = (char)(in[n] - 'a' + 'A');
-        }
+    for (size_t i = 0; i < in.n; i++) {
+        const char c = in.p[i];
+        out[i] = (char)(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
     }
-    return n;
+    return in.n;
 }
 
 /* Takes prefix off the front of s. */
@@ -207,9 +204,9 @@ static struct str env_name(char out[ENV_NAME_MAX], struct cfg_ref ref)
     size_t n = sizeof(ENV_PREFIX) - 1;
     LL_ASSERT(n + strlen(ref.sec->name) + 1 + strlen(ref.key->name) <= ENV_NAME_MAX);
     memcpy(out, ENV_PREFIX, n);
-    n += put_upper(out + n, ref.sec->name);
+    n += put_upper(out + n, str_c(ref.sec->name));
     out[n++] = '_';
-    n += put_upper(out + n, ref.key->name);
+    n += put_upper(out + n, str_c(ref.key->name));
     LL_ASSERT(!is_service_link(str_of(out, n)));
     return str_of(out, n);
 }
@@ -233,14 +230,12 @@ static int match_env(void *ctx, struct cfg_ref ref)
     struct env_search *e = ctx;
     char text[ENV_NAME_MAX];
     const struct str name = env_name(text, ref);
-    const size_t before = e->near.distance;
 
     if (str_eq(name, e->name)) {
         e->found = ref;
         return 1; /* stop */
     }
-    nearest_offer(&e->near, without_prefix(name));
-    if (e->near.distance < before) {
+    if (nearest_offer(&e->near, without_prefix(name))) {
         memcpy(e->near_name, text, name.n);
         e->near.best = str_of(e->near_name, name.n);
     }
@@ -250,9 +245,16 @@ static int match_env(void *ctx, struct cfg_ref ref)
 static int unknown_env(const struct env_search *e, struct err_detail *err)
 {
     const struct str shown = str_of(e->name.p, e->name.n < 64 ? e->name.n : 64);
-    if (e->near.best.p == NULL) {
-        return err_set(err, ERR_NOT_FOUND, 0, "unknown environment variable " STR_FMT,
+    if (!e->near.is_close && e->near.n_words == 0) {
+        return err_set(err, ERR_NOT_FOUND, 0,
+                       "unknown environment variable " STR_FMT "; the names are " ENV_PREFIX
+                       "<SECTION>_<KEY>",
                        STR_ARG(shown));
+    }
+    if (!e->near.is_close) {
+        return err_set(err, ERR_NOT_FOUND, 0,
+                       "unknown environment variable " STR_FMT "; the nearest is " STR_FMT,
+                       STR_ARG(shown), STR_ARG(e->near.best));
     }
     return err_set(err, ERR_NOT_FOUND, 0,
                    "unknown environment variable " STR_FMT "; did you mean " STR_FMT "?",
@@ -270,7 +272,9 @@ static int load_env(struct load *l, char *const *env)
         if (!str_starts(entry, STR(ENV_PREFIX)) || at == entry.n || is_service_link(search.name)) {
             continue;
         }
-        nearest_init(&search.near, without_prefix(search.name));
+        char upper[ENV_NAME_MAX];
+        const struct str wanted = str_of(search.name.p, at < sizeof(upper) ? at : sizeof(upper));
+        nearest_init(&search.near, without_prefix(str_of(upper, put_upper(upper, wanted))));
         (void)for_each(l->schema, match_env, &search);
         if (search.found.key == NULL) {
             return unknown_env(&search, l->err);

@@ -36,22 +36,67 @@ static size_t edit_distance(struct str a, struct str b)
     return last[b.n];
 }
 
-void nearest_init(struct nearest *n, struct str wanted)
+static bool has_word(struct str name, struct str word)
 {
-    /* A third of the name may be wrong, at least two characters: more makes suggestions noise. */
-    const size_t allowed = wanted.n / 3 > 2 ? wanted.n / 3 : 2;
-    *n = (struct nearest){.wanted = wanted, .best = STR_NULL, .distance = allowed + 1};
+    struct str rest = name;
+    struct str each;
+    while (str_split(&rest, '_', &each)) {
+        if (str_eq(each, word)) {
+            return true;
+        }
+    }
+    return false;
 }
 
-void nearest_offer(struct nearest *n, struct str name)
+static size_t common_words(struct str a, struct str b)
 {
-    size_t d;
+    struct str rest = a;
+    struct str word;
+    size_t n = 0;
+    while (str_split(&rest, '_', &word)) {
+        n += word.n != 0 && has_word(b, word) ? 1 : 0;
+    }
+    return n;
+}
+
+void nearest_init(struct nearest *n, struct str wanted)
+{
+    *n = (struct nearest){.wanted = wanted, .best = STR_NULL};
+}
+
+/* A third of the name may be wrong, at least two characters: more is no slip. */
+static bool is_slip(struct str wanted, struct str name, size_t distance)
+{
+    const size_t allowed = wanted.n / 3 > 2 ? wanted.n / 3 : 2;
+    return distance <= allowed && distance < name.n;
+}
+
+/* A slip beats words in common, and those beat letters in common. */
+static bool is_better(const struct nearest *a, const struct nearest *b)
+{
+    if (a->is_close != b->is_close) {
+        return a->is_close;
+    }
+    if (!a->is_close && a->n_words != b->n_words) {
+        return a->n_words > b->n_words;
+    }
+    return a->distance < b->distance;
+}
+
+bool nearest_offer(struct nearest *n, struct str name)
+{
     if (n->wanted.n > NAME_MAX_LEN || name.n > NAME_MAX_LEN) {
-        return;
+        return false;
     }
-    d = edit_distance(n->wanted, name);
-    if (d < n->distance && d < name.n) {
-        n->distance = d;
-        n->best = name;
+    const size_t d = edit_distance(n->wanted, name);
+    const struct nearest next = {.wanted = n->wanted,
+                                 .best = name,
+                                 .is_close = is_slip(n->wanted, name, d),
+                                 .n_words = common_words(n->wanted, name),
+                                 .distance = d};
+    if (n->best.p != NULL && !is_better(&next, n)) {
+        return false;
     }
+    *n = next;
+    return true;
 }

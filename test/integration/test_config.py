@@ -161,6 +161,26 @@ def test_environment():
     assert values(env={"LONGLINE_API_TOPICS": "a, b"})["api.topics"] == "a, b"
 
 
+@pytest.mark.parametrize(
+    "name, near",
+    [
+        ("ADMIN_KEY", "AUTH_ADMIN_KEY"),
+        ("DATA_DIR", "STORE_DATA_DIR"),
+        ("LISTEN", "SERVER_LISTEN"),
+        ("RETENTION", "STORE_RETENTION"),
+        ("JWT_SECRET", "AUTH_JWT_SECRET"),
+        ("LOGLEVEL", "LOG_LEVEL"),
+        ("ALLOW_PRIVATE", "EGRESS_ALLOW_PRIVATE"),
+        ("STORE_DIRECTORY", "STORE_DATA_DIR"),
+        ("DELIVERY_RETRIES", "DELIVERY_RETRY_LIMIT"),
+    ],
+)
+def test_an_unknown_variable_is_told_its_nearest(name, near):
+    r = check(env={f"LONGLINE_{name}": "x"})
+    assert r.returncode == EXIT_CONFIG
+    assert f"LONGLINE_{name};" in r.stderr and f"LONGLINE_{near}" in r.stderr, r.stderr
+
+
 def test_dev_can_be_taken_back_in_part():
     v = values("--dev", "--set", "egress.allow_http=false")
     assert (v["egress.allow_loopback"], v["egress.allow_http"]) == ("true", "false")

@@ -220,10 +220,15 @@ static void test_environment_errors(void **state)
     } rows[] = {
         {"LONGLINE_SERVER_PROT=1",
          "unknown environment variable LONGLINE_SERVER_PROT; did you mean LONGLINE_SERVER_PORT?"},
-        {"LONGLINE_=1", "unknown environment variable LONGLINE_"},
+        {"LONGLINE_=1",
+         "unknown environment variable LONGLINE_; the names are LONGLINE_<SECTION>_<KEY>"},
         {"LONGLINE_QUITE_ANOTHER_THING=1",
-         "unknown environment variable LONGLINE_QUITE_ANOTHER_THING"},
-        {"LONGLINE_server_port=1", "unknown environment variable LONGLINE_server_port"},
+         "unknown environment variable LONGLINE_QUITE_ANOTHER_THING; the names are "
+         "LONGLINE_<SECTION>_<KEY>"},
+        {"LONGLINE_PORT_OF_IT=1",
+         "unknown environment variable LONGLINE_PORT_OF_IT; the nearest is LONGLINE_SERVER_PORT"},
+        {"LONGLINE_server_port=1",
+         "unknown environment variable LONGLINE_server_port; did you mean LONGLINE_SERVER_PORT?"},
         {"LONGLINE_SERVER_PORT=x",
          "LONGLINE_SERVER_PORT: server.port: \"x\" is not a whole number"},
     };

@@ -203,10 +203,36 @@ static void test_nearest(void **state)
     for (size_t i = 0; i < LL_COUNT(rows); i++) {
         struct nearest n;
         nearest_init(&n, str_c(rows[i].wanted));
-        nearest_offer(&n, str_c(rows[i].offered));
-        if ((n.best.p != NULL) != rows[i].is_near) {
+        assert_true(nearest_offer(&n, str_c(rows[i].offered)));
+        if (n.is_close != rows[i].is_near) {
             fail_msg("%s, %s: %zu", rows[i].wanted, rows[i].offered, n.distance);
         }
+    }
+}
+
+/* Slips come first, then words in common, then letters in common. */
+static void test_best_of_several(void **state)
+{
+    static const char *const offered[] = {"LOG_LEVEL", "AUTH_ADMIN_KEY", "SECRETS_KEY",
+                                          "STORE_DATA_DIR", "SERVER_LISTEN"};
+    static const struct {
+        const char *wanted, *best;
+        bool is_close;
+    } rows[] = {
+        {"ADMIN_KEY", "AUTH_ADMIN_KEY", false}, {"SECRET_KEY", "SECRETS_KEY", true},
+        {"DATA_DIR", "STORE_DATA_DIR", false},  {"LISTEN", "SERVER_LISTEN", false},
+        {"LOGLEVEL", "LOG_LEVEL", true},
+    };
+    (void)state;
+    for (size_t i = 0; i < LL_COUNT(rows); i++) {
+        struct nearest n;
+        nearest_init(&n, str_c(rows[i].wanted));
+        assert_null(n.best.p);
+        for (size_t k = 0; k < LL_COUNT(offered); k++) {
+            (void)nearest_offer(&n, str_c(offered[k]));
+        }
+        assert_true(str_eq(n.best, str_c(rows[i].best)));
+        assert_int_equal(n.is_close, rows[i].is_close);
     }
 }
 
@@ -215,7 +241,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reference),    cmocka_unit_test(test_values),
         cmocka_unit_test(test_secrets_stay), cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_nearest),
+        cmocka_unit_test(test_nearest),      cmocka_unit_test(test_best_of_several),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
