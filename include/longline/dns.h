@@ -5,6 +5,9 @@
  * when the servers fail or no lookup is free. All addresses are kept; the egress policy is applied
  * at connect time.
  *
+ * A name is looked up as it stands, in /etc/hosts and then at the name servers: search domains and
+ * aliases of the machine do not apply.
+ *
  * A bounded number of names is looked up at a time; the others wait for at most timeout_ms, and
  * then the lookup itself has timeout_ms. The slots are shared between domains, and names that
  * nobody answers for cannot take them all (src/net/dns_slots.h).

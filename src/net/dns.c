@@ -34,6 +34,13 @@
 #define TRIES       2 /* of each server; c-ares waits twice as long in the second round */
 #define MAX_SERVERS 4 /* that share the time */
 
+/* What c-ares sets by itself when it is given no flags. */
+#if ARES_VERSION >= 0x011600
+#define DEFAULT_FLAGS ARES_FLAG_EDNS
+#else
+#define DEFAULT_FLAGS 0
+#endif
+
 struct dns {
     unsigned magic;
     bool closing;
@@ -590,14 +597,19 @@ static int init_channel(struct dns *d, size_t n_servers, ares_channel *out, stru
     /* All servers are tried within the time of a job, after which c-ares gives up by itself: n
      * times t in the first round and twice that in the second. */
     const int64_t timeout_ms = d->timeout_ms / ((int64_t)n_servers * ((1 << TRIES) - 1));
+    /* Names come from tenants and mean what they say: neither the machine's search domains (or
+     * LOCALDOMAIN, or ndots) nor its HOSTALIASES make others of them. */
     struct ares_options opts = {
+        .flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | DEFAULT_FLAGS,
+        .ndomains = 0,
         .timeout = (int)(timeout_ms > 0 ? timeout_ms : 1),
         .tries = TRIES,
         .sock_state_cb = on_socket_state,
         .sock_state_cb_data = d,
     };
-    int rc =
-        ares_init_options(out, &opts, ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB);
+    int rc = ares_init_options(out, &opts,
+                               ARES_OPT_FLAGS | ARES_OPT_DOMAINS | ARES_OPT_TIMEOUTMS |
+                                   ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB);
     if (rc != ARES_SUCCESS) {
         return err_set(err, ERR_DNS, rc, "resolver: %s", ares_strerror(rc));
     }

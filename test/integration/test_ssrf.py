@@ -41,6 +41,34 @@ def dev(make_gateway, names):
     return g
 
 
+def test_names_are_absolute(make_gateway, names, receiver, tmp_path):
+    """A tenant's name is not completed with the machine's search domains, nor is it an alias."""
+    aliases = tmp_path / "aliases"
+    aliases.write_text("alias target.test\n")
+    names.records["target.test"] = names.records["short.corp.test"] = ["127.0.0.1"]
+    names.records["two.labels.corp.test"] = ["127.0.0.1"]
+    g = make_gateway(
+        {**ONCE, "egress.dns_servers": names.address},
+        env={
+            "LOCALDOMAIN": "corp.test",
+            "RES_OPTIONS": "ndots:5",
+            "HOSTALIASES": str(aliases),
+        },
+    ).start()
+    g.api.tenant("t")
+    hook = receiver.hook()
+    del names.questions[:]
+    for host in ("short", "two.labels", "alias", "short."):
+        d = g.api.destination("t", hook.url.replace("127.0.0.1", host))
+        e = g.api.publish("t", destination_id=d["id"])
+        a = wait_until(lambda: g.api.attempts(event_id=e["id"]))[0]
+        assert a["status"] == "failed" and a["code"] == "dns_error", (host, a)
+    assert {name for name, _ in names.questions} == {"short", "two.labels", "alias"}
+    d = g.api.destination("t", hook.url.replace("127.0.0.1", "target.test"))
+    g.api.publish("t", destination_id=d["id"])
+    hook.wait_for(1)
+
+
 FORBIDDEN = [
     "127.0.0.1",
     "127.1.2.3",
