@@ -4,6 +4,9 @@
  *
  *   p: [ n bytes in use | spare up to cap ]      cap <= max
  *
+ * A small buffer grows by doubling. A large one grows by a quarter, so that what it reserves is
+ * little more than what it holds; such blocks are moved by the kernel, not copied (mem.h).
+ *
  * Value object: buf_init/buf_fini. A failed append leaves the content as it was and is remembered
  * in `failed`, so that a writer may append freely and check once at the end.
  */

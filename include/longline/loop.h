@@ -31,6 +31,7 @@ void loop_free(struct loop *l);
 
 int64_t loop_mono_ms(const struct loop *l); /* of this turn */
 int64_t loop_wall_ms(const struct loop *l);
+int64_t loop_mono_us(const struct loop *l); /* of this very moment */
 void loop_refresh(struct loop *l);
 bool loop_is_own_thread(const struct loop *l);
 

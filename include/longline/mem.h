@@ -9,6 +9,11 @@
 #include <stddef.h>
 
 /* Uninitialised; zeroed; zeroed n * size with the product checked. */
+/* Once, at the start: large blocks always come from the kernel and go back to it, so that they
+ * grow without being copied and leave no holes behind that nothing else fits. Left to itself the
+ * C library stops doing so after the first one was freed. */
+void mem_setup(void);
+
 void *mem_alloc(size_t n) __attribute__((malloc, returns_nonnull));
 void *mem_zalloc(size_t n) __attribute__((malloc, returns_nonnull));
 void *mem_array(size_t n, size_t size) __attribute__((malloc, returns_nonnull));

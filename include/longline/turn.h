@@ -3,7 +3,8 @@
  * The order of the end of a turn (loop hooks). During the turn, sockets were read, requests
  * decided, and results of commits and attempts taken in. Then:
  *
- *   1. requests    begin with those that waited behind an answered one on their connection
+ *   1. requests    begin: those that waited behind an answered one on their connection, and those
+ *                  that the handler's share of an earlier turn did not reach
  *   2. deliveries  start what may start, so that their requests leave in this turn
  *   3. store       hand the open batch to the writer: all that this turn decided in one commit
  */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "longline/check.h"
+#include "longline/mem.h"
 #include "longline/str.h"
 #include "longline/version.h"
 
@@ -105,6 +106,7 @@ int main(int argc, char **argv)
     const struct sigaction ignore = {.sa_handler = SIG_IGN};
     (void)sigaction(SIGPIPE, &ignore, NULL);
     process_keep_private(); /* before anything secret is read */
+    mem_setup();
     app_config_setup();
     if (cli_parse(&cli, argc, argv, &err) != 0) {
         (void)fprintf(stderr, "longline: %s\ntry: longline help\n", err.msg);

@@ -8,7 +8,8 @@
 #include "longline/ckd.h"
 #include "longline/mem.h"
 
-#define FIRST_CAP 256
+#define FIRST_CAP  256
+#define DOUBLE_MAX ((size_t)64 << 10) /* up to here a buffer doubles, above it grows by a quarter */
 
 void buf_init(struct buf *b, size_t max)
 {
@@ -67,12 +68,11 @@ static int grow(struct buf *b, size_t n)
     if (ckd_add_size(&need, b->n, n) || need > b->max) {
         return ERR_TOO_BIG;
     }
-    cap = b->cap != 0 ? b->cap : FIRST_CAP;
-    while (cap < need) {
-        if (ckd_mul_size(&cap, cap, 2)) {
-            cap = need;
-        }
+    cap = FIRST_CAP;
+    if (b->cap != 0 && ckd_add_size(&cap, b->cap, b->cap < DOUBLE_MAX ? b->cap : b->cap / 4)) {
+        cap = need;
     }
+    cap = cap > need ? cap : need;
     if (cap > b->max) {
         cap = b->max;
     }

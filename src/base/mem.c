@@ -2,13 +2,23 @@
 /* The only file that calls malloc and its relatives. */
 #include "longline/mem.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "longline/ckd.h"
 
+#define LARGE_BLOCK (128 << 10) /* the C library's own default, made final */
+
 static void out_of_memory(void) __attribute__((noreturn, cold));
+
+void mem_setup(void)
+{
+#ifdef M_MMAP_THRESHOLD
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
+#endif
+}
 
 static void out_of_memory(void)
 {

@@ -68,9 +68,6 @@ void timers_open(struct loop *l);
 bool timers_run(struct loop *l); /* true: some were due */
 void timers_rearm(struct loop *l);
 
-/* A fresh reading, in microseconds; for measuring phases that span turns. */
-int64_t loop_mono_us(const struct loop *l);
-
 /* err_uv.c: libuv's negative code as enum ll_err. */
 int err_from_uv(int rc);
 

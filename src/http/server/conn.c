@@ -23,19 +23,22 @@ static const struct {
     const char *name;
     unsigned next;
 } states[CONN_N_STATES] = {
-    [CONN_HEAD] = {"head", BIT(CONN_BODY) | BIT(CONN_BUSY) | BIT(CONN_DISCARD) | BIT(CONN_IDLE) |
-                               BIT(CONN_FLUSH) | BIT(CONN_ENDING) | BIT(CONN_CLOSING)},
-    [CONN_BODY] = {"body", BIT(CONN_BUSY) | BIT(CONN_ENDING) | BIT(CONN_CLOSING)},
+    [CONN_HEAD] = {"head", BIT(CONN_BODY) | BIT(CONN_WAITING) | BIT(CONN_BUSY) | BIT(CONN_DISCARD) |
+                               BIT(CONN_IDLE) | BIT(CONN_FLUSH) | BIT(CONN_ENDING) |
+                               BIT(CONN_CLOSING)},
+    [CONN_BODY] = {"body",
+                   BIT(CONN_WAITING) | BIT(CONN_BUSY) | BIT(CONN_ENDING) | BIT(CONN_CLOSING)},
+    [CONN_WAITING] = {"waiting", BIT(CONN_BUSY) | BIT(CONN_CLOSING)},
     [CONN_BUSY] = {"busy", BIT(CONN_IDLE) | BIT(CONN_FLUSH) | BIT(CONN_ENDING) | BIT(CONN_CLOSING)},
     [CONN_FLUSH] = {"flush", BIT(CONN_IDLE) | BIT(CONN_ENDING) | BIT(CONN_CLOSING)},
     [CONN_DISCARD] = {"discard",
                       BIT(CONN_IDLE) | BIT(CONN_FLUSH) | BIT(CONN_ENDING) | BIT(CONN_CLOSING)},
-    [CONN_IDLE] = {"idle", BIT(CONN_HEAD) | BIT(CONN_BODY) | BIT(CONN_BUSY) | BIT(CONN_DISCARD) |
-                               BIT(CONN_IDLE) | BIT(CONN_FLUSH) | BIT(CONN_COLD) |
+    [CONN_IDLE] = {"idle", BIT(CONN_HEAD) | BIT(CONN_BODY) | BIT(CONN_WAITING) | BIT(CONN_BUSY) |
+                               BIT(CONN_DISCARD) | BIT(CONN_IDLE) | BIT(CONN_FLUSH) |
+                               BIT(CONN_COLD) | BIT(CONN_ENDING) | BIT(CONN_CLOSING)},
+    [CONN_COLD] = {"cold", BIT(CONN_HEAD) | BIT(CONN_BODY) | BIT(CONN_WAITING) | BIT(CONN_BUSY) |
+                               BIT(CONN_DISCARD) | BIT(CONN_IDLE) | BIT(CONN_FLUSH) |
                                BIT(CONN_ENDING) | BIT(CONN_CLOSING)},
-    [CONN_COLD] = {"cold", BIT(CONN_HEAD) | BIT(CONN_BODY) | BIT(CONN_BUSY) | BIT(CONN_DISCARD) |
-                               BIT(CONN_IDLE) | BIT(CONN_FLUSH) | BIT(CONN_ENDING) |
-                               BIT(CONN_CLOSING)},
     [CONN_ENDING] = {"ending", BIT(CONN_CLOSING)},
     [CONN_CLOSING] = {"closing", 0},
 };
@@ -70,6 +73,7 @@ static bool wants_input(const struct conn *c)
     case CONN_IDLE:
     case CONN_COLD:
         return true;
+    case CONN_WAITING:
     case CONN_BUSY:
     case CONN_FLUSH:
     case CONN_ENDING:
@@ -93,6 +97,8 @@ static void conn_free(struct conn *c)
     parser_fini(&c->parser);
     arena_fini(&c->arena);
     buf_fini(&c->in);
+    s->held -= c->held;
+    s->handled -= c->handled;
     c->magic = 0;
     mem_free(c);
     s->n_conns--;
@@ -100,15 +106,45 @@ static void conn_free(struct conn *c)
     server_check_done(s);
 }
 
-/* Brings the server's sum up to date with what is kept for this client. */
+/* Brings the server's sum up to date with what is allocated for this client: a buffer counts with
+ * its capacity, and output with the most that waited, since its memory stays until all is out. */
 static void count_held(struct conn *c)
 {
-    size_t n = 0;
-    if (c->state != CONN_CLOSING) {
-        n = stream_pending(c->stream) + (c->state == CONN_BODY ? c->parser.body.n : 0);
+    const size_t pending = c->state != CONN_CLOSING ? stream_pending(c->stream) : 0;
+    c->write_high = pending > c->write_high ? pending : c->write_high;
+    if (pending == 0) {
+        c->write_high = 0;
     }
-    c->server->held = c->server->held - c->held + n;
+    const size_t n =
+        c->write_high + c->parser.head.cap + c->parser.body.cap + c->in.cap + c->arena.used;
+    const size_t handled = c->is_handling ? n : 0;
+    c->server->held += n - c->held;
+    c->server->handled += handled - c->handled;
     c->held = n;
+    c->handled = handled;
+}
+
+/* Gives the memory of requests back; only between two of them, or when no further one comes. */
+static void drop_memory(struct conn *c)
+{
+    arena_fini(&c->arena);
+    buf_reset(&c->parser.head);
+    buf_reset(&c->parser.body);
+    parser_shrink(&c->parser, 0);
+    if (c->in.n == 0 || !wants_input(c)) {
+        buf_reset(&c->in);
+        buf_shrink(&c->in, 0);
+    }
+    count_held(c);
+}
+
+/* After the last reply: the client may take its time to go, and need not cost anything meanwhile.
+ * Not while the parser or the handler has the request. */
+static void drop_if_over(struct conn *c)
+{
+    if ((c->state == CONN_CLOSING || c->state == CONN_ENDING) && !c->in_parse && !c->is_handling) {
+        drop_memory(c);
+    }
 }
 
 /* The request that was admitted is answered or given up. */
@@ -130,6 +166,7 @@ void conn_close(struct conn *c, bool graceful)
     }
     set_state(c, CONN_CLOSING);
     count_held(c);
+    drop_if_over(c);
     list_del(&c->write_node);
     list_del(&c->ready_node);
     if (graceful) {
@@ -170,6 +207,7 @@ static void end(struct conn *c)
     }
     leave_active(c);
     set_state(c, CONN_ENDING);
+    drop_if_over(c);
     if (stream_pending(c->stream) == 0) {
         conn_close(c, true);
     }
@@ -216,6 +254,7 @@ static void next_request(struct conn *c)
         return;
     }
     set_state(c, CONN_IDLE);
+    count_held(c);
     if (c->in_parse) {
         return;
     }
@@ -237,6 +276,8 @@ void http_reply(struct http_request *rq, const struct http_reply *rp)
     if (c->state == CONN_CLOSING) {
         if (c->stream == NULL) {
             conn_free(c);
+        } else {
+            drop_if_over(c);
         }
         return;
     }
@@ -304,17 +345,44 @@ static void fail(struct conn *c, int status)
     end(c);
 }
 
+static struct server_share *share_of(struct conn *c)
+{
+    const enum http_method m = c->rq.method;
+    const bool is_write = m == HTTP_METHOD_POST || m == HTTP_METHOD_PUT || m == HTTP_METHOD_PATCH ||
+                          m == HTTP_METHOD_DELETE;
+    return &c->server->shares[is_write ? SERVER_WRITES : SERVER_READS];
+}
+
+void conn_run(struct conn *c)
+{
+    struct http_server *s = c->server;
+    struct server_share *share = share_of(c); /* the request may be over afterwards */
+    const int64_t start_us = loop_mono_us(s->loop);
+
+    set_state(c, CONN_BUSY);
+    c->is_handling = true;
+    s->handler.on_request(s->handler.ctx, &c->rq);
+    if (c->is_handling) {
+        count_held(c); /* what it has made of the body stays until it replies */
+    }
+    share->spent_us += loop_mono_us(s->loop) - start_us;
+}
+
 static void on_request_complete(struct conn *c)
 {
-    const struct http_handler *h = &c->server->handler;
+    struct server_share *share = share_of(c);
 
     if (c->state == CONN_DISCARD) {
         next_request(c);
-        return;
+    } else if (!server_has_room(c->server)) {
+        fail(c, 503);
+    } else if (list_empty(&share->waiting) && server_may_run(c->server, share)) {
+        conn_run(c);
+    } else {
+        set_state(c, CONN_WAITING);
+        list_push_tail(&share->waiting, &c->ready_node);
+        loop_again(c->server->loop);
     }
-    set_state(c, CONN_BUSY);
-    c->is_handling = true;
-    h->on_request(h->ctx, &c->rq);
 }
 
 static void on_head_complete(struct conn *c)
@@ -421,6 +489,7 @@ static void settle(struct conn *c)
     const size_t limit = (size_t)c->server->cfg.max_head;
 
     if (c->state == CONN_CLOSING || c->state == CONN_ENDING) {
+        drop_if_over(c);
         return;
     }
     note_partial(c);
@@ -467,6 +536,7 @@ static void on_data(void *ctx, const char *data, size_t n)
         used = conn_parse(c, data, n);
     }
     if (c->state == CONN_CLOSING || c->state == CONN_ENDING) {
+        drop_if_over(c);
         return;
     }
     if (used < n && buf_add(&c->in, data + used, n - used) != 0) {
@@ -564,6 +634,12 @@ void conn_drain(struct conn *c)
     }
 }
 
+void conn_cool(struct conn *c)
+{
+    set_state(c, CONN_COLD);
+    drop_memory(c);
+}
+
 void conn_on_state_timeout(struct conn *c)
 {
     switch (c->state) {
@@ -578,13 +654,9 @@ void conn_on_state_timeout(struct conn *c)
         fail(c, 408);
         break;
     case CONN_IDLE:
-        set_state(c, CONN_COLD);
-        arena_fini(&c->arena);
-        parser_shrink(&c->parser, 0);
-        if (c->in.n == 0) {
-            buf_shrink(&c->in, 0);
-        }
+        conn_cool(c);
         break;
+    case CONN_WAITING:
     case CONN_BUSY:
     case CONN_FLUSH:
     case CONN_ENDING:
@@ -638,9 +710,4 @@ void conn_evict(struct conn *c)
         return;
     }
     fail(c, 503);
-    buf_reset(&c->parser.body);
-    buf_shrink(&c->parser.body, 0);
-    if (c->state != CONN_CLOSING) {
-        count_held(c);
-    }
 }

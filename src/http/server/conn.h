@@ -12,6 +12,7 @@
  *
  *   HEAD     a head is expected (new connection) or being read
  *   BODY     the body is being read
+ *   WAITING  (between BODY and BUSY) complete; it waits for its share of a turn, or for memory
  *   BUSY     the handler has the request
  *   FLUSH    the reply is larger than the client takes at once
  *   DISCARD  refused already; the rest of the body is read and dropped
@@ -33,6 +34,7 @@
 enum conn_state {
     CONN_HEAD,
     CONN_BODY,
+    CONN_WAITING,
     CONN_BUSY,
     CONN_FLUSH,
     CONN_DISCARD,
@@ -53,12 +55,14 @@ struct conn {
     struct list state_node; /* in server.by_state[state] */
     struct list check_node; /* in server.body_grace or body_checks */
     struct list write_node; /* in server.writing */
-    struct list ready_node; /* in server.ready */
+    struct list ready_node; /* in server.ready; WAITING: in server.shares[].waiting */
     int64_t since_ms;       /* entered the state */
     int64_t check_ms;       /* last look at the body's rate */
     int64_t write_ms;       /* last progress of output */
     size_t write_pending;   /* then */
+    size_t write_high;      /* most output that has waited since none did */
     size_t held;            /* this connection's part of server.held */
+    size_t handled;         /* ... of server.handled */
 
     bool is_active;   /* counted in server.n_active */
     bool is_handling; /* the handler owes a reply */
@@ -80,6 +84,8 @@ void conn_open(struct http_server *s, struct stream *st, const union addr *peer,
                struct peer_count *pc, int status);
 /* Goes on with buffered input. From the end-of-turn hook. */
 void conn_resume(struct conn *c);
+/* Gives a request that waited to the handler. From the end-of-turn hook. */
+void conn_run(struct conn *c);
 /* For drain: ends the connection if nothing is under way on it. */
 void conn_drain(struct conn *c);
 void conn_close(struct conn *c, bool graceful);
@@ -88,7 +94,9 @@ void conn_close(struct conn *c, bool graceful);
 void conn_on_state_timeout(struct conn *c);
 void conn_check_body_rate(struct conn *c);
 void conn_check_output(struct conn *c);
-/* Cuts off a client that has not sent or not taken what it should have: memory is short. */
+/* Memory is short. The first gives back what an idle connection keeps for its next request, the
+ * second cuts off a client that has not sent or not taken what it should have. */
+void conn_cool(struct conn *c);
 void conn_evict(struct conn *c);
 
 /* reply.c: writes rp for c->rq; false when the stream broke. */

@@ -494,12 +494,14 @@ enum parser_event parser_begin_body(struct parser *p, size_t max_body, bool disc
         return finish(p);
     }
     if (p->is_chunked) {
+        p->body.max = max_body;
         llhttp_resume(&p->ll);
         return PARSER_MORE;
     }
     if (length > max_body) {
         return fail(p, 413);
     }
+    p->body.max = (size_t)length; /* the buffer need not grow beyond it */
     p->body_left = length;
     /* A length is only a promise: memory for a large body comes as its bytes do. */
     if (!discard && buf_reserve(&p->body, length < BODY_FIRST ? (size_t)length : BODY_FIRST) != 0) {

@@ -17,27 +17,71 @@
 #define OUT_MAX    ((size_t)64 * 1024) /* head of a reply */
 #define CUT_OFF_MS 1000
 
+/* The connection that has been longest in the state, of those that hold memory. */
+static struct conn *oldest_in(struct http_server *s, enum conn_state state)
+{
+    LIST_FOREACH (it, &s->by_state[state]) {
+        struct conn *c = LIST_ENTRY(it, struct conn, state_node);
+        if (c->held != 0 && !c->in_parse) {
+            return c;
+        }
+    }
+    return NULL;
+}
+
 /* Slow clients each keep to the timeouts and may still be too many together. Those go first that
  * have had the longest time: an honest one is through within a moment. */
+static struct conn *slowest(struct http_server *s)
+{
+    struct conn *victim = oldest_in(s, CONN_BODY);
+    struct conn *head = oldest_in(s, CONN_HEAD);
+    if (head != NULL && (victim == NULL || head->since_ms < victim->since_ms)) {
+        victim = head;
+    }
+    if (list_empty(&s->writing)) {
+        return victim;
+    }
+    struct conn *reader = LIST_ENTRY(s->writing.next, struct conn, write_node);
+    return victim == NULL || reader->write_ms < victim->since_ms ? reader : victim;
+}
+
+/* What idle connections keep for their next request goes before any client is cut off. */
 static void limit_held(struct http_server *s)
 {
-    while (s->held > s->max_held) {
-        struct list *bodies = &s->by_state[CONN_BODY];
-        struct conn *reader = NULL;
-        struct conn *victim = NULL;
-        if (!list_empty(bodies)) {
-            victim = LIST_ENTRY(bodies->next, struct conn, state_node);
+    struct conn *c = NULL;
+    while (s->held > s->max_held && (c = oldest_in(s, CONN_IDLE)) != NULL) {
+        conn_cool(c);
+    }
+    while (s->held > s->max_held && (c = slowest(s)) != NULL) {
+        conn_evict(c);
+    }
+}
+
+bool server_has_room(struct http_server *s)
+{
+    limit_held(s);
+    return s->held <= s->max_held;
+}
+
+/* Half of the memory is for requests that the handler has: what it makes of a body may take many
+ * times the body's size. One may always go on, and then the next. */
+bool server_may_run(const struct http_server *s, const struct server_share *share)
+{
+    return share->spent_us < SERVER_TURN_US &&
+           (s->handled < s->max_held / 2 || list_empty(&s->by_state[CONN_BUSY]));
+}
+
+static void run_waiting(struct http_server *s)
+{
+    for (size_t i = 0; i < SERVER_N_SHARES; i++) {
+        struct server_share *share = &s->shares[i];
+        while (!list_empty(&share->waiting) && server_may_run(s, share)) {
+            conn_run(LIST_ENTRY(list_pop_head(&share->waiting), struct conn, ready_node));
         }
-        if (!list_empty(&s->writing)) {
-            reader = LIST_ENTRY(s->writing.next, struct conn, write_node);
+        if (!list_empty(&share->waiting) && share->spent_us >= SERVER_TURN_US) {
+            loop_again(s->loop); /* when memory is what lacks, an answered request frees it */
         }
-        if (reader != NULL && (victim == NULL || reader->write_ms < victim->since_ms)) {
-            victim = reader;
-        }
-        if (victim == NULL) {
-            return;
-        }
-        conn_evict(victim);
+        share->spent_us = 0;
     }
 }
 
@@ -56,6 +100,7 @@ static void on_turn_end(void *ctx)
         conn_resume(LIST_ENTRY(it, struct conn, ready_node));
         it = list_pop_head(&now);
     }
+    run_waiting(s);
     limit_held(s);
 }
 
@@ -155,6 +200,9 @@ struct http_server *server_new(struct loop *l, const struct http_server_cfg *cfg
     list_init(&s->body_grace);
     list_init(&s->writing);
     list_init(&s->ready);
+    for (size_t i = 0; i < SERVER_N_SHARES; i++) {
+        list_init(&s->shares[i].waiting);
+    }
     peer_table_init(s);
     buf_init(&s->out, OUT_MAX);
     timer_init(&s->sweep, l, server_on_sweep, s);
@@ -281,10 +329,12 @@ size_t http_server_n_active(const struct http_server *s)
 
 void http_server_abandon(struct http_server *s, const struct http_reply *rp)
 {
-    LIST_FOREACH (it, &s->by_state[CONN_BUSY]) {
-        struct conn *c = LIST_ENTRY(it, struct conn, state_node);
-        if (c->stream != NULL) {
-            (void)conn_write_reply(c, rp, true); /* as far as the socket takes it now */
+    for (size_t i = CONN_WAITING; i <= CONN_BUSY; i++) {
+        LIST_FOREACH (it, &s->by_state[i]) {
+            struct conn *c = LIST_ENTRY(it, struct conn, state_node);
+            if (c->stream != NULL) {
+                (void)conn_write_reply(c, rp, true); /* as far as the socket takes it now */
+            }
         }
     }
 }

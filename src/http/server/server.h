@@ -12,8 +12,20 @@
 
 /* Connections above max_connections that are told so; further ones wait in the kernel's queue. */
 #define SERVER_OVERFLOW ((size_t)32)
-/* Unfinished bodies and replies not taken yet, of all connections. */
+/* Memory of all connections together: heads, bodies, what is parsed of them, and replies that are
+ * not taken yet. */
 #define SERVER_MAX_HELD ((size_t)256 << 20)
+
+/* What the handler may take of a turn for reads, and again for writes, before those that wait are
+ * put off to the next turn: a row of long lists holds neither the loop nor the publishes. */
+#define SERVER_TURN_US  5000
+
+enum server_share_kind { SERVER_READS, SERVER_WRITES, SERVER_N_SHARES };
+
+struct server_share {
+    struct list waiting; /* connections in order of arrival, by ready_node */
+    int64_t spent_us;    /* in this turn */
+};
 
 enum listener_state { LISTENER_NONE, LISTENER_OPEN, LISTENER_CLOSING };
 
@@ -39,9 +51,11 @@ struct http_server {
     struct list body_grace;              /* the same before the first check */
     struct list writing;                 /* pending output, by last progress */
     struct list ready;                   /* input waits and no request is under way */
+    struct server_share shares[SERVER_N_SHARES];
     size_t n_conns;
     size_t n_active; /* requests admitted and not answered */
-    size_t held;     /* bytes that wait for slow clients */
+    size_t held;     /* bytes that are allocated for connections ... */
+    size_t handled;  /* ... and of them for those whose request the handler has */
     size_t max_held;
     struct map peers;
 
@@ -67,6 +81,10 @@ struct http_server *server_new(struct loop *l, const struct http_server_cfg *cfg
                                const struct http_handler *h);
 /* Takes over a stream whose reading has not been started. */
 void server_adopt(struct http_server *s, struct stream *st);
+/* Whether there is memory for one more request to be handled; makes room where it can. */
+bool server_has_room(struct http_server *s);
+/* Whether the handler may be given a further request of this kind in this turn. */
+bool server_may_run(const struct http_server *s, const struct server_share *share);
 /* When everything is gone after http_server_close: reports on the next turn. */
 void server_check_done(struct http_server *s);
 

@@ -29,9 +29,10 @@ int64_t server_state_timeout(const struct http_server *s, enum conn_state state)
         return cfg->idle_timeout_ms < TRIM_MS ? cfg->idle_timeout_ms : TRIM_MS;
     case CONN_COLD:
         return cfg->idle_timeout_ms;
-    case CONN_BUSY:   /* the handler's business */
-    case CONN_FLUSH:  /* limited by the write timeout */
-    case CONN_ENDING: /* likewise */
+    case CONN_WAITING: /* for other requests, which end */
+    case CONN_BUSY:    /* the handler's business */
+    case CONN_FLUSH:   /* limited by the write timeout */
+    case CONN_ENDING:  /* likewise */
     case CONN_CLOSING:
     case CONN_N_STATES:
     default:

@@ -130,6 +130,28 @@ static void test_growth_and_shrink(void **state)
     buf_fini(&b);
 }
 
+/* What a large buffer reserves is little more than what it holds, and a reservation is exact. */
+static void test_large_ones_waste_little(void **state)
+{
+    struct buf b;
+    size_t grown = 0;
+    (void)state;
+    buf_init(&b, (size_t)64 << 20);
+    assert_int_equal(buf_reserve(&b, 50000), 0);
+    assert_int_equal(b.cap, 50000);
+    static const char piece[4096];
+    for (int i = 0; i < 2048; i++) {
+        const size_t before = b.cap;
+        assert_int_equal(buf_add(&b, piece, sizeof(piece)), 0);
+        grown += b.cap != before ? 1 : 0;
+        if (b.n > 200000) {
+            assert_true(b.cap - b.n <= b.n / 4);
+        }
+    }
+    assert_true(grown < 40); /* and still few steps */
+    buf_fini(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -138,6 +160,7 @@ int main(void)
         cmocka_unit_test(test_maximum),
         cmocka_unit_test(test_printf_fills_exactly),
         cmocka_unit_test(test_growth_and_shrink),
+        cmocka_unit_test(test_large_ones_waste_little),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -69,6 +69,9 @@ static void on_request(void *ctx, struct http_request *rq)
         f->held[f->n_held++] = rq;
         return;
     }
+    if (str_eq(rq->path, STR("/long"))) {
+        f->mono_ms += FX_LONG_MS;
+    }
     answer(f, rq);
 }
 

@@ -22,9 +22,11 @@
  *   /small     at most 10 bytes of body
  *   /big       200 with FX_BIG bytes
  *   /end       200, with close
+ *   /long      200 at once, after FX_LONG_MS of the test's clock
  *   /evil      200 with a header that tries to end the line
  */
 #define FX_BIG      ((size_t)300 * 1024)
+#define FX_LONG_MS  3
 
 #define FX_MAX_HELD 64
 
