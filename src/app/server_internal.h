@@ -12,6 +12,7 @@
 
 #include "app_config.h"
 #include "cli.h"
+#include "own.h"
 
 #define SERVER_MAX_METRICS 9
 
@@ -40,8 +41,9 @@ struct server {
     struct publish *publish;
     struct api *api;
     struct http_server *http;
-    union addr own[64]; /* listen addresses, for the egress policy */
-    size_t n_own;
+    union addr bound;
+    struct own_addresses own; /* for the egress policy */
+    struct timer own_timer;
     bool admin_key_generated;
     uint64_t admin_mark; /* hashes of what is in force, to know a file that has changed */
     uint64_t jwt_mark;

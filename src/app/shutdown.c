@@ -99,6 +99,7 @@ void server_close(struct server *s)
         return;
     }
     s->state = SERVER_CLOSING;
+    timer_stop(&s->own_timer);
     if (s->http == NULL) {
         close_client(s);
         return;

@@ -3,7 +3,6 @@
  * Opening the gateway. The order is the dependency order; what is pending is rebuilt before the
  * first connection is accepted.
  */
-#include <ifaddrs.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -184,7 +183,7 @@ struct egress_policy *server_make_policy(const struct server *s, const struct co
                                          struct err_detail *err)
 {
     struct egress_policy *fresh = mem_zalloc(sizeof(*fresh));
-    if (egress_policy_init(fresh, &cfg->egress, s->own, s->n_own, err) != 0) {
+    if (egress_policy_init(fresh, &cfg->egress, s->own.v, s->own.n, err) != 0) {
         mem_free(fresh);
         return NULL;
     }
@@ -355,42 +354,26 @@ static int open_services(struct server *s)
     return rc;
 }
 
-static bool is_any(const union addr *a)
+/* A policy that cannot be renewed stays: the configuration was good, so only memory can lack. */
+static void on_own_look(void *ctx)
 {
-    if (a->sa.sa_family == AF_INET) {
-        return a->v4.sin_addr.s_addr == htonl(INADDR_ANY);
+    struct server *s = ctx;
+    struct err_detail err = {0};
+    if (own_look(&s->own, &s->bound)) {
+        const int rc = renew_policy(s, &err);
+        log_info("egress.own_addresses", LOG_INT("n", s->own.n), LOG_BOOL("renewed", rc == 0));
     }
-    return IN6_IS_ADDR_UNSPECIFIED(&a->v6.sin6_addr) != 0;
+    timer_in(&s->own_timer, OWN_LOOK_MS);
 }
 
-/* The addresses that deliveries must not reach: where we listen; with a wildcard address, on every
- * interface. */
-static void note_own_addresses(struct server *s)
+static int note_own_addresses(struct server *s, struct err_detail *err)
 {
-    union addr bound;
-    http_server_addr(s->http, &bound);
-    s->n_own = 0;
-    s->own[s->n_own++] = bound;
-    struct ifaddrs *list = NULL;
-    if (!is_any(&bound) || getifaddrs(&list) != 0) {
-        return;
+    http_server_addr(s->http, &s->bound);
+    (void)own_look(&s->own, &s->bound);
+    if (own_is_wildcard(&s->bound)) {
+        timer_in(&s->own_timer, OWN_LOOK_MS);
     }
-    for (struct ifaddrs *i = list; i != NULL && s->n_own < LL_COUNT(s->own); i = i->ifa_next) {
-        if (i->ifa_addr == NULL) {
-            continue;
-        }
-        union addr a = {0};
-        if (i->ifa_addr->sa_family == AF_INET) {
-            memcpy(&a.v4, i->ifa_addr, sizeof(a.v4));
-        } else if (i->ifa_addr->sa_family == AF_INET6) {
-            memcpy(&a.v6, i->ifa_addr, sizeof(a.v6));
-        } else {
-            continue;
-        }
-        addr_set_port(&a, addr_port(&bound));
-        s->own[s->n_own++] = a;
-    }
-    freeifaddrs(list);
+    return renew_policy(s, err);
 }
 
 int server_open(struct server *s, struct err_detail *err)
@@ -402,6 +385,7 @@ int server_open(struct server *s, struct err_detail *err)
     if (rc != 0) {
         return err_set(err, rc, 0, "the event loop cannot be opened");
     }
+    timer_init(&s->own_timer, s->loop, on_own_look, s);
     rc = open_storage(s, err);
     if (rc == 0) {
         rc = open_network(s, err);
@@ -417,8 +401,7 @@ int server_open(struct server *s, struct err_detail *err)
         err_prefix(err, "server.listen");
         return rc;
     }
-    note_own_addresses(s);
-    rc = renew_policy(s, err);
+    rc = note_own_addresses(s, err);
     server_add_metrics(s);
     return rc;
 }
@@ -426,6 +409,7 @@ int server_open(struct server *s, struct err_detail *err)
 void server_free(struct server *s)
 {
     server_free_policy(s->policy);
+    own_fini(&s->own);
     api_free(s->api);
     publish_free(s->publish);
     registry_free(s->registry);
