@@ -6,11 +6,11 @@
 #include "longline/check.h"
 #include "longline/err.h"
 
-enum exit_status exit_status_of(int code)
+int exit_status_of(int code)
 {
     static const struct {
         int code;
-        enum exit_status status;
+        int status;
     } rows[] = {
         {ERR_OK, EXIT_OK},
         {ERR_CORRUPT, EXIT_DATA},

@@ -16,6 +16,6 @@ enum exit_status {
 
 /* Of a refusal to start with this error (enum ll_err) while the store and what stands on it are
  * opened. A configuration that cannot be loaded is EXIT_CONFIG whatever the error is. */
-enum exit_status exit_status_of(int code);
+int exit_status_of(int code);
 
 #endif

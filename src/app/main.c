@@ -58,7 +58,7 @@ static int run_backup(const struct cli *cli)
                     stderr);
         return EXIT_USAGE;
     }
-    enum exit_status status = EXIT_CONFIG;
+    int status = EXIT_CONFIG;
     int rc = load_settings(cli, &cfg, &err);
     if (rc == 0) {
         status = EXIT_FAIL;

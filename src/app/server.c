@@ -105,7 +105,7 @@ static int become_ready(struct server *s)
     return 0;
 }
 
-static int fail(const char *what, const struct err_detail *err, enum exit_status status)
+static int fail(const char *what, const struct err_detail *err, int status)
 {
     (void)fprintf(stderr, "longline: %s: %s\n", what,
                   err->msg[0] != '\0' ? err->msg : err_text(err->code));
