@@ -46,8 +46,8 @@ bool own_set(struct own_addresses *own, const union addr *bound, const struct if
     const size_t room = own_is_wildcard(bound) ? count(list) : 0;
     struct own_addresses now = {.v = mem_array(1 + room, sizeof(*now.v))};
     now.v[now.n++] = *bound;
-    for (; now.n < 1 + room && list != NULL; list = list->ifa_next) {
-        if (take(&now.v[now.n], list->ifa_addr, addr_port(bound))) {
+    for (const struct ifaddrs *i = list; i != NULL && now.n < 1 + room; i = i->ifa_next) {
+        if (take(&now.v[now.n], i->ifa_addr, addr_port(bound))) {
             now.n++;
         }
     }
