@@ -29,6 +29,10 @@ size_t addr_format(char out[ADDR_TEXT_MAX], const union addr *a);    /* with por
 size_t addr_format_ip(char out[ADDR_TEXT_MAX], const union addr *a); /* without */
 uint16_t addr_port(const union addr *a);
 void addr_set_port(union addr *a, uint16_t port);
+/* What limits per client go by: the IPv4 address, or the first 64 bits of an IPv6 one, all of which
+ * a client has to itself. */
+#define ADDR_PEER_KEY 16
+void addr_peer_key(unsigned char out[ADDR_PEER_KEY], const union addr *a);
 
 struct cidr {
     unsigned char ip[16]; /* v4 as v4-mapped */

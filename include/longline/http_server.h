@@ -32,7 +32,7 @@ struct http_server_cfg {
     int64_t max_head;         /* request line and headers, bytes */
     int64_t max_headers;      /* count */
     int64_t max_connections;
-    int64_t max_connections_per_ip; /* 0: no limit */
+    int64_t max_connections_per_ip; /* 0: half of max_connections */
     int64_t head_timeout_ms;        /* absolute, for the whole head */
     int64_t body_timeout_ms;        /* absolute, for the whole body */
     int64_t idle_timeout_ms;        /* keep-alive */
@@ -90,6 +90,7 @@ struct http_server_metrics {
     struct metric accepted;    /* connections, total */
     struct metric requests;    /* total */
     struct metric protocol_errors;
+    struct metric refused;     /* of them, for being too many */
     struct metric timeouts;
 };
 

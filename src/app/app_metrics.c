@@ -109,11 +109,10 @@ void server_add_metrics(struct server *s)
     struct publish_metrics *p = publish_get_metrics(s->publish);
     struct http_server_metrics *h = http_server_get_metrics(s->http);
     struct metric *all[] = {
-        &p->accepted, &p->duplicates,  &p->refused,          &p->latency,
-        &d->success,  &d->failed,      &d->attempts_success, &d->attempts_failed,
-        &d->pending,  &d->inflight,    &d->open_breakers,    &d->oldest_pending_s,
-        &d->duration, &h->connections, &h->accepted,         &h->protocol_errors,
-        &h->timeouts,
+        &p->accepted,      &p->duplicates,       &p->refused,         &p->latency,     &d->success,
+        &d->failed,        &d->attempts_success, &d->attempts_failed, &d->pending,     &d->inflight,
+        &d->open_breakers, &d->oldest_pending_s, &d->duration,        &h->connections, &h->accepted,
+        &h->refused,       &h->protocol_errors,  &h->timeouts,
     };
     for (size_t i = 0; i < LL_COUNT(all); i++) {
         metrics_add(&s->metrics, all[i]);

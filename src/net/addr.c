@@ -122,6 +122,14 @@ bool addr_ip16(const union addr *a, unsigned char out[16])
     return false;
 }
 
+void addr_peer_key(unsigned char out[ADDR_PEER_KEY], const union addr *a)
+{
+    memset(out, 0, ADDR_PEER_KEY);
+    if (addr_ip16(a, out) && memcmp(out, v4_mapped, sizeof(v4_mapped)) != 0) {
+        memset(out + 8, 0, 8);
+    }
+}
+
 static bool ip16_is_v4(const unsigned char ip[16])
 {
     return memcmp(ip, v4_mapped, sizeof(v4_mapped)) == 0;

@@ -42,8 +42,11 @@ const struct cfg_key http_server_cfg_keys[] = {
     COUNT_KEY("max_headers", max_headers, CFG_RELOAD, "64", 8, 1000, "Most headers in a request"),
     COUNT_KEY("max_connections", max_connections, 0, "10000", 1, 1000000,
               "Most client connections; further ones get 503 or wait"),
-    COUNT_KEY("max_connections_per_ip", max_connections_per_ip, CFG_RELOAD, "0", 0, 1000000,
-              "Most connections from one address; further ones get 429; 0 means no limit"),
+    COUNT_KEY(
+        "max_connections_per_ip", max_connections_per_ip, CFG_RELOAD, "0", 0, 1000000,
+        "Most connections from one address (IPv6: from one /64); further ones get 429. 0 means "
+        "half of max_connections: enough for a proxy through which all clients come, and no "
+        "single client can take all. No limit: the same as max_connections"),
     TIME_KEY("head_timeout", head_timeout_ms, "10s",
              "Time for a client to send the whole request line and headers"),
     TIME_KEY("body_timeout", body_timeout_ms, "30s",

@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How many connections each client address has open. */
+/*
+ * How many connections each client has open. A few above the limit are told so; further ones are
+ * closed without a word, because also a connection that is told so stays for a moment.
+ */
 #include "longline/mem.h"
 #include "server.h"
+
+/* A server that takes only a few connections lets any client have them. */
+#define SHARE_MIN         64
+#define OVERFLOW_PER_PEER 8
 
 static struct str key_of(const void *item)
 {
     const struct peer_count *pc = item;
-    return str_of((const char *)pc->ip, sizeof(pc->ip));
+    return str_of((const char *)pc->key, sizeof(pc->key));
 }
 
 void peer_table_init(struct http_server *s)
@@ -19,39 +26,35 @@ void peer_table_fini(struct http_server *s)
     map_fini(&s->peers);
 }
 
-static void ip_of(unsigned char out[16], const union addr *a)
+static size_t limit_of(const struct http_server *s)
 {
-    static const unsigned char mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-    if (a->sa.sa_family == AF_INET6) {
-        memcpy(out, &a->v6.sin6_addr, 16);
-    } else {
-        memcpy(out, mapped, sizeof(mapped));
-        memcpy(out + sizeof(mapped), &a->v4.sin_addr, 4);
+    const size_t share = (size_t)s->cfg.max_connections / 2;
+    if (s->cfg.max_connections_per_ip != 0) {
+        return (size_t)s->cfg.max_connections_per_ip;
     }
+    return share > SHARE_MIN ? share : SHARE_MIN;
 }
 
-bool peer_table_enter(struct http_server *s, const union addr *peer, struct peer_count **out)
+enum peer_verdict peer_table_enter(struct http_server *s, const union addr *peer,
+                                   struct peer_count **out)
 {
-    const size_t limit = (size_t)s->cfg.max_connections_per_ip;
-    unsigned char ip[16];
+    const size_t limit = limit_of(s);
+    unsigned char key[ADDR_PEER_KEY];
     struct peer_count *pc;
 
     *out = NULL;
-    if (limit == 0) {
-        return true;
-    }
-    ip_of(ip, peer);
-    pc = map_get(&s->peers, str_of((const char *)ip, sizeof(ip)));
+    addr_peer_key(key, peer);
+    pc = map_get(&s->peers, str_of((const char *)key, sizeof(key)));
     if (pc == NULL) {
         pc = mem_zalloc(sizeof(*pc));
-        memcpy(pc->ip, ip, sizeof(ip));
+        memcpy(pc->key, key, sizeof(key));
         (void)map_put(&s->peers, pc);
-    } else if (pc->n >= limit) {
-        return false;
+    } else if (pc->n >= limit + OVERFLOW_PER_PEER) {
+        return PEER_CUT;
     }
     pc->n++;
     *out = pc;
-    return true;
+    return pc->n <= limit ? PEER_WELCOME : PEER_TOLD;
 }
 
 void peer_table_leave(struct http_server *s, struct peer_count *pc)

@@ -158,6 +158,9 @@ static void init_metrics(struct http_server_metrics *m)
     m->accepted = (struct metric){.kind = METRIC_COUNTER,
                                   .name = "longline_http_connections_total",
                                   .help = "Client connections accepted"};
+    m->refused = (struct metric){.kind = METRIC_COUNTER,
+                                 .name = "longline_http_refused_total",
+                                 .help = "Client connections above a limit, in all or per address"};
     m->requests = (struct metric){.kind = METRIC_COUNTER,
                                   .name = "longline_http_requests_total",
                                   .help = "Requests whose head was complete and valid"};
@@ -225,9 +228,16 @@ void server_adopt(struct http_server *s, struct stream *st)
     metric_inc(&s->metrics.accepted, 1);
     if (s->is_draining || s->n_conns >= (size_t)s->cfg.max_connections) {
         status = 503;
-    } else if (!peer_table_enter(s, &info.peer, &pc)) {
-        status = 429;
+    } else {
+        const enum peer_verdict verdict = peer_table_enter(s, &info.peer, &pc);
+        if (verdict == PEER_CUT) {
+            metric_inc(&s->metrics.refused, 1);
+            stream_close(st);
+            return;
+        }
+        status = verdict == PEER_WELCOME ? 0 : 429;
     }
+    metric_inc(&s->metrics.refused, status != 0 ? 1 : 0);
     conn_open(s, st, &info.peer, pc, status);
 }
 

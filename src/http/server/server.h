@@ -29,9 +29,9 @@ struct server_share {
 
 enum listener_state { LISTENER_NONE, LISTENER_OPEN, LISTENER_CLOSING };
 
-/* Open connections per client address; only kept while there is a limit. */
+/* Open connections of one client. */
 struct peer_count {
-    unsigned char ip[16]; /* v4 as v4-mapped */
+    unsigned char key[ADDR_PEER_KEY];
     size_t n;
 };
 
@@ -96,9 +96,14 @@ int64_t server_state_timeout(const struct http_server *s, enum conn_state state)
 void server_arm_sweep(struct http_server *s, int64_t due_ms);
 void server_on_sweep(void *ctx);
 
-/* peer_table.c. False when the address has its share already; else *out is for peer_table_leave
- * (NULL when there is no limit). */
-bool peer_table_enter(struct http_server *s, const union addr *peer, struct peer_count **out);
+/* peer_table.c. *out is for peer_table_leave, NULL after PEER_CUT. */
+enum peer_verdict {
+    PEER_WELCOME,
+    PEER_TOLD, /* it has its share already, and is told so */
+    PEER_CUT   /* and it does not listen */
+};
+enum peer_verdict peer_table_enter(struct http_server *s, const union addr *peer,
+                                   struct peer_count **out);
 void peer_table_leave(struct http_server *s, struct peer_count *pc);
 void peer_table_init(struct http_server *s);
 void peer_table_fini(struct http_server *s);

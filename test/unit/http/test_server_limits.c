@@ -238,6 +238,65 @@ static void test_per_ip(void **state)
     fx_close(&f);
 }
 
+/* Who is told and comes again all the same is not told for ever: those connections too would fill
+ * the server. */
+static void test_per_ip_overflow(void **state)
+{
+    enum { N = 13, TOLD = 8 };
+    struct fx f;
+    struct fx_client c[N];
+    (void)state;
+    fx_open(&f, few_per_ip);
+    for (int i = 0; i < N; i++) {
+        fx_connect(&f, &c[i]);
+    }
+    fx_turns(&f, 4);
+    for (int i = 2; i < N; i++) {
+        assert_int_equal(fx_status(&c[i]), i < 2 + TOLD ? 429 : 0);
+        assert_true(c[i].ended);
+    }
+    assert_int_equal(f.server->metrics.refused.value, N - 2);
+    for (int i = 0; i < N; i++) {
+        fx_disconnect(&f, &c[i]);
+    }
+    assert_int_equal(f.server->peers.n, 0);
+    fx_close(&f);
+}
+
+static void two_hundred(struct http_server_cfg *cfg)
+{
+    cfg->max_connections = 200;
+}
+
+/* Without a setting: half of all connections, but a small server's all. */
+static void test_per_ip_default(void **state)
+{
+    static struct fx_client c[101];
+    struct fx f;
+    (void)state;
+    fx_open(&f, two_hundred);
+    for (size_t i = 0; i < LL_COUNT(c); i++) {
+        fx_connect(&f, &c[i]);
+    }
+    fx_turns(&f, 4);
+    assert_false(c[99].ended);
+    assert_int_equal(fx_status(&c[100]), 429);
+    for (size_t i = 0; i < LL_COUNT(c); i++) {
+        fx_disconnect(&f, &c[i]);
+    }
+    fx_close(&f);
+    fx_open(&f, few);
+    for (int i = 0; i < 3; i++) {
+        fx_connect(&f, &c[i]);
+    }
+    fx_turns(&f, 4);
+    for (int i = 0; i < 3; i++) {
+        assert_false(c[i].ended);
+        fx_disconnect(&f, &c[i]);
+    }
+    fx_close(&f);
+}
+
 /* An idle connection keeps its struct and nothing else. */
 static void test_idle_memory(void **state)
 {
@@ -332,7 +391,8 @@ int main(void)
         cmocka_unit_test(test_body_timeout),   cmocka_unit_test(test_body_rate),
         cmocka_unit_test(test_idle_timeout),   cmocka_unit_test(test_no_timeout_while_handling),
         cmocka_unit_test(test_stalled_reader), cmocka_unit_test(test_overload),
-        cmocka_unit_test(test_per_ip),         cmocka_unit_test(test_idle_memory),
+        cmocka_unit_test(test_per_ip),         cmocka_unit_test(test_per_ip_overflow),
+        cmocka_unit_test(test_per_ip_default), cmocka_unit_test(test_idle_memory),
         cmocka_unit_test(test_held_bodies),    cmocka_unit_test(test_held_replies),
     };
     return cmocka_run_group_tests_name("http_server_limits", tests, NULL, NULL);

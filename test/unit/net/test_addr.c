@@ -124,10 +124,37 @@ static void cidr_blocks_contain_what_they_say(void **state)
     }
 }
 
+static void peers_are_known_by_what_they_have_to_themselves(void **state)
+{
+    static const struct {
+        const char *a;
+        const char *b;
+        bool same;
+    } cases[] = {
+        {"192.0.2.1", "192.0.2.1", true},
+        {"192.0.2.1", "192.0.2.2", false},
+        {"192.0.2.1", "::ffff:192.0.2.1", true},
+        {"2001:db8::1", "2001:db8::ffff:ffff:ffff:ffff", true},
+        {"2001:db8::1", "2001:db8:0:1::1", false},
+        {"::1", "0.0.0.0", false},
+    };
+    (void)state;
+    for (size_t i = 0; i < LL_COUNT(cases); i++) {
+        unsigned char key[2][ADDR_PEER_KEY];
+        union addr a;
+        assert_int_equal(addr_parse_ip(&a, str_c(cases[i].a), 1), 0);
+        addr_peer_key(key[0], &a);
+        assert_int_equal(addr_parse_ip(&a, str_c(cases[i].b), 2), 0);
+        addr_peer_key(key[1], &a);
+        assert_int_equal(memcmp(key[0], key[1], ADDR_PEER_KEY) == 0, cases[i].same);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(addresses_come_back_as_they_were),
+        cmocka_unit_test(peers_are_known_by_what_they_have_to_themselves),
         cmocka_unit_test(odd_spellings_are_refused),
         cmocka_unit_test(literals_take_a_port),
         cmocka_unit_test(cidr_blocks_contain_what_they_say),
