@@ -40,6 +40,8 @@ struct http_server_cfg {
     struct cfg_list cors_origins;   /* empty: no CORS; "*" allowed */
     char *tls_cert;                 /* PEM files; both or none */
     char *tls_key;
+    int64_t tls_workers;    /* handshake threads */
+    int64_t max_handshakes; /* under way */
 };
 extern const struct cfg_key http_server_cfg_keys[];
 extern const size_t http_server_cfg_n_keys;
@@ -88,9 +90,9 @@ struct http_handler {
 struct http_server_metrics {
     struct metric connections; /* open now */
     struct metric accepted;    /* connections, total */
+    struct metric refused;     /* of them, for being too many */
     struct metric requests;    /* total */
     struct metric protocol_errors;
-    struct metric refused;     /* of them, for being too many */
     struct metric timeouts;
 };
 
@@ -100,7 +102,8 @@ int http_server_open(struct http_server **out, struct loop *l, const struct http
 void http_server_reload(struct http_server *s, const struct http_server_cfg *cfg);
 /* Connections to come get the certificate of `fresh`, which is taken over; for a server that was
  * opened with one. False when it is the same certificate. */
-bool http_server_renew_tls(struct http_server *s, struct tls_server *fresh);
+bool http_server_renew_tls(struct http_server *s, struct tls_identity *fresh);
+void http_server_tls_stats(const struct http_server *s, struct tls_server_stats *out); /* or 0 */
 void http_server_addr(const struct http_server *s, union addr *out);
 struct http_server_metrics *http_server_get_metrics(struct http_server *s);
 

@@ -171,14 +171,14 @@ int app_config_check(const void *config, struct err_detail *err)
 
 static int check_certificate(const struct config *c, struct err_detail *err)
 {
-    struct tls_server *tls = NULL;
-    const int rc = tls_server_open(&tls, c->server.tls_cert, c->server.tls_key, err);
+    struct tls_identity *tls = NULL;
+    const int rc = tls_identity_open(&tls, c->server.tls_cert, c->server.tls_key, err);
     if (rc != 0) {
         const bool is_key = err != NULL && str_starts(str_c(err->msg), STR("key"));
         err_prefix(err, is_key ? "server.tls_key" : "server.tls_cert");
         return rc;
     }
-    tls_server_free(tls);
+    tls_identity_unref(tls);
     return 0;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Registers the metrics of the parts, and those that only the wiring can see: outbound connections
- * and TLS handshakes. */
+ * and TLS handshakes of both sides. */
 #include "longline/check.h"
 
 #include "server_internal.h"
@@ -63,7 +63,42 @@ static int64_t read_tls_loop(void *ctx)
     return tls_stats(ctx).max_loop_us;
 }
 
-static const struct metric outbound[] = {
+static struct tls_server_stats inbound_stats(void *ctx)
+{
+    const struct server *s = ctx;
+    struct tls_server_stats st = {0};
+    if (s->http != NULL) {
+        http_server_tls_stats(s->http, &st);
+    }
+    return st;
+}
+
+static int64_t read_inbound(void *ctx)
+{
+    return (int64_t)inbound_stats(ctx).in_progress;
+}
+static int64_t read_inbound_handshakes(void *ctx)
+{
+    return (int64_t)inbound_stats(ctx).handshakes;
+}
+static int64_t read_inbound_failed(void *ctx)
+{
+    return (int64_t)inbound_stats(ctx).failed;
+}
+static int64_t read_inbound_refused(void *ctx)
+{
+    return (int64_t)inbound_stats(ctx).refused;
+}
+static int64_t read_inbound_queued(void *ctx)
+{
+    return (int64_t)inbound_stats(ctx).queued;
+}
+static int64_t read_inbound_loop(void *ctx)
+{
+    return inbound_stats(ctx).max_loop_us;
+}
+
+static const struct metric net[] = {
     {.kind = METRIC_GAUGE,
      .name = "longline_outbound_connections",
      .help = "Connections to endpoints, busy and idle.",
@@ -100,8 +135,33 @@ static const struct metric outbound[] = {
      .name = "longline_tls_loop_max_microseconds",
      .help = "Most processor time that one step of a TLS handshake took on the event loop.",
      .read = read_tls_loop},
+    {.kind = METRIC_GAUGE,
+     .name = "longline_http_tls_in_progress",
+     .help = "TLS handshakes with clients under way.",
+     .read = read_inbound},
+    {.kind = METRIC_COUNTER,
+     .name = "longline_http_tls_handshakes_total",
+     .help = "TLS handshakes with clients that succeeded.",
+     .read = read_inbound_handshakes},
+    {.kind = METRIC_COUNTER,
+     .name = "longline_http_tls_failed_total",
+     .help = "TLS handshakes with clients that failed or took too long.",
+     .read = read_inbound_failed},
+    {.kind = METRIC_COUNTER,
+     .name = "longline_http_tls_refused_total",
+     .help = "Connections closed because too many TLS handshakes were under way.",
+     .read = read_inbound_refused},
+    {.kind = METRIC_GAUGE,
+     .name = "longline_http_tls_queued",
+     .help = "Handshake steps waiting for a worker.",
+     .read = read_inbound_queued},
+    {.kind = METRIC_GAUGE,
+     .name = "longline_http_tls_loop_max_microseconds",
+     .help =
+         "Most processor time that one step of a client's TLS handshake took on the event loop.",
+     .read = read_inbound_loop},
 };
-_Static_assert(LL_COUNT(outbound) <= SERVER_MAX_METRICS, "struct server holds them");
+_Static_assert(LL_COUNT(net) <= SERVER_MAX_METRICS, "struct server holds them");
 
 void server_add_metrics(struct server *s)
 {
@@ -117,9 +177,9 @@ void server_add_metrics(struct server *s)
     for (size_t i = 0; i < LL_COUNT(all); i++) {
         metrics_add(&s->metrics, all[i]);
     }
-    for (size_t i = 0; i < LL_COUNT(outbound); i++) {
-        s->outbound[i] = outbound[i];
-        s->outbound[i].ctx = s;
-        metrics_add(&s->metrics, &s->outbound[i]);
+    for (size_t i = 0; i < LL_COUNT(net); i++) {
+        s->net[i] = net[i];
+        s->net[i].ctx = s;
+        metrics_add(&s->metrics, &s->net[i]);
     }
 }

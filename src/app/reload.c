@@ -30,14 +30,14 @@ static void on_diff(void *ctx, const struct cfg_section *sec, const struct cfg_k
 struct parts {
     struct server_auth auth;
     struct egress_policy *policy;
-    struct tls_server *tls; /* NULL: http */
+    struct tls_identity *tls; /* NULL: http */
 };
 
 static void drop_parts(struct parts *p)
 {
     auth_free(p->auth.auth);
     server_free_policy(p->policy);
-    tls_server_free(p->tls);
+    tls_identity_unref(p->tls);
 }
 
 static int make_parts(const struct server *s, const struct config *fresh, struct parts *out,
@@ -46,7 +46,7 @@ static int make_parts(const struct server *s, const struct config *fresh, struct
     *out = (struct parts){0};
     int rc = server_make_auth(fresh, &out->auth, err);
     if (rc == 0 && fresh->server.tls_cert[0] != '\0') {
-        rc = tls_server_open(&out->tls, fresh->server.tls_cert, fresh->server.tls_key, err);
+        rc = tls_identity_open(&out->tls, fresh->server.tls_cert, fresh->server.tls_key, err);
     }
     if (rc == 0) {
         out->policy = server_make_policy(s, fresh, err);

@@ -14,7 +14,7 @@
 #include "cli.h"
 #include "own.h"
 
-#define SERVER_MAX_METRICS 9
+#define SERVER_MAX_METRICS 15
 
 enum server_state { SERVER_STARTING, SERVER_READY, SERVER_DRAINING, SERVER_CLOSING };
 
@@ -24,7 +24,7 @@ struct server {
     struct config *config;
     struct loop *loop;
     struct metrics metrics;
-    struct metric outbound[SERVER_MAX_METRICS]; /* connections and handshakes */
+    struct metric net[SERVER_MAX_METRICS]; /* connections and handshakes */
     struct store *store;
     struct vault *vault;
     struct auth *auth;

@@ -134,7 +134,7 @@ static void start_handshake(struct listener *ls, struct stream *lower)
     timer_init(&p->deadline, ls->loop, on_handshake_late, p);
     timer_in(&p->deadline, HANDSHAKE_MS);
     list_push_tail(&ls->handshakes, &p->node);
-    p->s = tls_server_wrap(ls->tls, ls->loop, lower, on_handshake, p);
+    p->s = tls_server_wrap(ls->tls, lower, on_handshake, p);
 }
 
 /* ---- accepting ---- */
@@ -142,6 +142,10 @@ static void start_handshake(struct listener *ls, struct stream *lower)
 static void take_fd(struct listener *ls, int fd, const union addr *peer)
 {
     struct stream *s = NULL;
+    if (ls->tls != NULL && !tls_server_admit(ls->tls, peer)) {
+        (void)close(fd);
+        return;
+    }
     const int rc = tcp_from_fd(&s, ls->loop, fd, peer);
     if (rc != 0) {
         (void)close(fd);

@@ -17,25 +17,15 @@
 #include "tls_file.h"
 #include "tls_impl.h"
 
-#define MAX_SUITES    200
 #define SYSTEM_BUNDLE "/etc/ssl/certs/ca-certificates.crt"
 
 struct tls_client {
     struct loop *loop;
     mbedtls_ssl_config conf;
     mbedtls_x509_crt ca;
-    int suites[MAX_SUITES];
-    struct tls_workers *workers; /* NULL before open is complete and while closing */
-    struct mailbox *results;
+    struct tls_workers *workers; /* NULL before open is complete */
     struct tls_sessions *sessions;
     struct tls_client_stats stats;
-};
-
-/* P-256 first: with mbedtls it is cheaper than X25519. */
-static const uint16_t groups[] = {
-    MBEDTLS_SSL_IANA_TLS_GROUP_SECP256R1, MBEDTLS_SSL_IANA_TLS_GROUP_X25519,
-    MBEDTLS_SSL_IANA_TLS_GROUP_SECP384R1, MBEDTLS_SSL_IANA_TLS_GROUP_SECP521R1,
-    MBEDTLS_SSL_IANA_TLS_GROUP_NONE,
 };
 
 static const char *alpn[] = {"http/1.1", NULL};
@@ -79,26 +69,6 @@ static int load_cas(mbedtls_x509_crt *ca, const struct tls_client_options *o,
     return o->ca_file != NULL ? load_ca(ca, o->ca_file, err) : 0;
 }
 
-/* Those of the library, in its order, but for key exchanges that nobody needs: DHE lets the server
- * choose numbers that take seconds, and what uses a shared key has no certificate. */
-static void list_suites(int out[MAX_SUITES])
-{
-    size_t n = 0;
-    for (const int *id = mbedtls_ssl_list_ciphersuites(); *id != 0 && n < MAX_SUITES - 1; id++) {
-        switch (mbedtls_ssl_ciphersuite_from_id(*id)->MBEDTLS_PRIVATE(key_exchange)) {
-        case MBEDTLS_KEY_EXCHANGE_NONE: /* TLS 1.3 */
-        case MBEDTLS_KEY_EXCHANGE_ECDHE_ECDSA:
-        case MBEDTLS_KEY_EXCHANGE_ECDHE_RSA:
-        case MBEDTLS_KEY_EXCHANGE_RSA:
-            out[n++] = *id;
-            break;
-        default:
-            break;
-        }
-    }
-    out[n] = 0;
-}
-
 int tls_client_check(const struct tls_client_options *o, struct err_detail *err)
 {
     if (psa_crypto_init() != PSA_SUCCESS) {
@@ -122,32 +92,11 @@ static int set_up_conf(struct tls_client *c, struct err_detail *err)
     mbedtls_ssl_conf_min_tls_version(&c->conf, MBEDTLS_SSL_VERSION_TLS1_2);
     mbedtls_ssl_conf_max_tls_version(&c->conf, MBEDTLS_SSL_VERSION_TLS1_3);
     mbedtls_ssl_conf_authmode(&c->conf, MBEDTLS_SSL_VERIFY_NONE); /* see tls_verify.c */
-    list_suites(c->suites);
-    mbedtls_ssl_conf_ciphersuites(&c->conf, c->suites);
-    mbedtls_ssl_conf_groups(&c->conf, groups);
+    tls_conf_algorithms(&c->conf);
     mbedtls_ssl_conf_session_tickets(&c->conf, MBEDTLS_SSL_SESSION_TICKETS_ENABLED);
     mbedtls_ssl_conf_tls13_enable_signal_new_session_tickets(
         &c->conf, MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED);
     return err_from_tls(mbedtls_ssl_conf_alpn_protocols(&c->conf, alpn), err);
-}
-
-/* ---- results ---- */
-
-static void take_results(void *ctx, struct list *msgs)
-{
-    struct tls_client *c = ctx;
-    struct list *node = list_pop_head(msgs);
-    while (node != NULL) {
-        struct tls_conn *conn = LIST_ENTRY(node, struct tls_conn, node);
-        if (conn->stream != NULL) {
-            const int64_t start_ns = clock_thread_cpu_ns();
-            tls_stream_step_done(conn->stream);
-            tls_client_note_loop(c, start_ns);
-        } else {
-            tls_client_discard(c, conn);
-        }
-        node = list_pop_head(msgs);
-    }
 }
 
 /* ---- opening and closing ---- */
@@ -155,12 +104,7 @@ static void take_results(void *ctx, struct list *msgs)
 static void client_fini(struct tls_client *c)
 {
     if (c->workers != NULL) {
-        struct tls_workers *w = c->workers;
-        c->workers = NULL;
-        tls_workers_close(w);
-    }
-    if (c->results != NULL) {
-        mailbox_close(c->results, NULL, NULL);
+        tls_workers_close(c->workers);
     }
     if (c->sessions != NULL) {
         tls_sessions_free(c->sessions);
@@ -186,10 +130,8 @@ int tls_client_open(struct tls_client **out, struct loop *l, const struct tls_cl
     }
     if (rc == 0) {
         c->sessions = tls_sessions_new(o->max_sessions != 0 ? o->max_sessions : 10000);
-        rc = mailbox_open(&c->results, l, take_results, c);
-        if (rc == 0) {
-            rc = tls_workers_open(&c->workers, o->n_workers, c->results, &c->conf);
-        }
+        const struct tls_workers_options wo = {.n_threads = o->n_workers};
+        rc = tls_workers_open(&c->workers, l, &wo);
         if (rc != 0) {
             (void)err_set(err, rc, 0, "TLS workers: %s", err_text(rc));
         }
@@ -211,16 +153,11 @@ void tls_client_free(struct tls_client *c)
 
 void tls_client_stats(const struct tls_client *c, struct tls_client_stats *out)
 {
+    struct tls_workers_stats ws;
+    tls_workers_stats(c->workers, &ws);
     *out = c->stats;
-    out->queued = tls_workers_queued(c->workers);
-}
-
-void tls_client_note_loop(struct tls_client *c, int64_t start_ns)
-{
-    const int64_t us = (clock_thread_cpu_ns() - start_ns) / 1000;
-    if (us > c->stats.max_loop_us) {
-        c->stats.max_loop_us = us;
-    }
+    out->queued = ws.queued;
+    out->max_loop_us = ws.max_loop_us;
 }
 
 void tls_client_only(struct tls_client *c, const char *version)
@@ -242,6 +179,7 @@ struct loop *tls_client_loop(const struct tls_client *c)
 struct tls_conn *tls_client_conn(struct tls_client *c, const struct tls_target *to)
 {
     struct tls_conn *conn = tls_conn_new();
+    conn->conf = &c->conf;
     conn->ca = &c->ca;
     struct str host = to->host;
     if (host.n > 1 && host.p[host.n - 1] == '.') {
@@ -252,6 +190,7 @@ struct tls_conn *tls_client_conn(struct tls_client *c, const struct tls_target *
         return conn;
     }
     memcpy(conn->host, host.p, host.n);
+    conn->lane = str_of(conn->host, host.n);
     if (addr_parse_ip(&conn->ip, host, 0) != 0) {
         conn->ip.sa.sa_family = AF_UNSPEC;
     }
@@ -260,22 +199,9 @@ struct tls_conn *tls_client_conn(struct tls_client *c, const struct tls_target *
     return conn;
 }
 
-void tls_client_step(struct tls_client *c, struct tls_conn *conn)
+struct tls_workers *tls_client_workers(struct tls_client *c)
 {
-    LL_ASSERT(c->workers != NULL);
-    conn->posted_ns = clock_mono_ns(clock_system());
-    atomic_store_explicit(&conn->taken_ns, 0, memory_order_relaxed);
-    tls_workers_post(c->workers, conn);
-}
-
-void tls_client_discard(struct tls_client *c, struct tls_conn *conn)
-{
-    if (c->workers == NULL) {
-        tls_conn_free(conn);
-        return;
-    }
-    conn->discard = true;
-    tls_workers_post(c->workers, conn);
+    return c->workers;
 }
 
 void tls_client_settle(struct tls_client *c, struct tls_conn *conn)

@@ -17,7 +17,6 @@ struct tls_conn *tls_conn_new(void)
     list_init(&c->node);
     buf_init(&c->hs_in, TLS_HS_MAX);
     buf_init(&c->hs_out, TLS_HS_MAX);
-    atomic_init(&c->abandoned, false);
     atomic_init(&c->taken_ns, 0);
     return c;
 }
@@ -36,7 +35,7 @@ void tls_conn_free(struct tls_conn *c)
     mem_free(c);
 }
 
-int tls_bio_send(void *ctx, const unsigned char *p, size_t n)
+static int bio_send(void *ctx, const unsigned char *p, size_t n)
 {
     struct tls_conn *c = ctx;
     if (buf_add(c->out, p, n) != 0) {
@@ -45,7 +44,7 @@ int tls_bio_send(void *ctx, const unsigned char *p, size_t n)
     return (int)n; /* a record at most */
 }
 
-int tls_bio_recv(void *ctx, unsigned char *p, size_t n)
+static int bio_recv(void *ctx, unsigned char *p, size_t n)
 {
     struct tls_conn *c = ctx;
     if (c->in.n == 0) {
@@ -83,7 +82,7 @@ static int client_handshake(struct tls_conn *c)
     return 0;
 }
 
-void tls_conn_handshake(struct tls_conn *c)
+static void handshake(struct tls_conn *c)
 {
     for (int i = 0; i < MAX_IDLE_CALLS; i++) {
         c->starved = false;
@@ -107,7 +106,7 @@ void tls_conn_handshake(struct tls_conn *c)
     (void)err_set(&c->err, ERR_TLS, 0, "TLS handshake makes no progress");
 }
 
-/* ---- clients ---- */
+/* ---- steps ---- */
 
 static void offer_session(struct tls_conn *c)
 {
@@ -120,37 +119,40 @@ static void offer_session(struct tls_conn *c)
     mbedtls_ssl_session_free(&session);
 }
 
-static void set_up_client(struct tls_conn *c, const mbedtls_ssl_config *conf)
+static void set_up(struct tls_conn *c)
 {
+    const bool is_client = c->ca != NULL;
     c->set_up = true;
-    int rc = mbedtls_ssl_setup(&c->ssl, conf);
-    if (rc == 0) {
+    int rc = mbedtls_ssl_setup(&c->ssl, c->conf);
+    if (rc == 0 && is_client) {
         rc = mbedtls_ssl_set_hostname(&c->ssl, c->ip.sa.sa_family == AF_UNSPEC ? c->host : NULL);
     }
     if (rc != 0) {
         (void)err_from_tls(rc, &c->err);
         return;
     }
-    mbedtls_ssl_set_bio(&c->ssl, c, tls_bio_send, tls_bio_recv, NULL);
+    mbedtls_ssl_set_bio(&c->ssl, c, bio_send, bio_recv, NULL);
     if (c->offer != NULL) {
         offer_session(c);
     }
 }
 
-void tls_conn_client_step(struct tls_conn *c, const mbedtls_ssl_config *conf)
+void tls_conn_step(struct tls_conn *c)
 {
     c->in = buf_str(&c->hs_in);
     c->out = &c->hs_out;
     if (!c->set_up) {
-        set_up_client(c, conf);
+        set_up(c);
     }
     if (c->err.code == 0) {
-        tls_conn_handshake(c);
+        handshake(c);
     }
     buf_consume(&c->hs_in, c->hs_in.n - c->in.n);
     c->in = STR_NULL;
-    /* TLS 1.2 brings its ticket in the handshake; TLS 1.3 sends it later, as data. */
-    if (c->handshaken && mbedtls_ssl_get_version_number(&c->ssl) == MBEDTLS_SSL_VERSION_TLS1_2) {
+    /* A client keeps its ticket, which TLS 1.2 brings in the handshake; TLS 1.3 sends it later, as
+     * data. */
+    if (c->ca != NULL && c->handshaken &&
+        mbedtls_ssl_get_version_number(&c->ssl) == MBEDTLS_SSL_VERSION_TLS1_2) {
         c->session = tls_session_save(&c->ssl, &c->session_ms);
     }
 }

@@ -2,11 +2,13 @@
 /*
  * What the TLS files share.
  *
- *   tls_client  configuration, session cache, workers
- *   tls_server  configuration, ticket keys
- *   tls_conn    one mbedtls context with its input and output. A heap object with one owner at a
- *               time: the loop (in a tls_stream), or a worker while a client's handshake step runs.
- *   tls_stream  the struct stream around a tls_conn and the stream below; loop only.
+ *   tls_workers  threads that run handshakes, step by step
+ *   tls_client   configuration, session cache, workers of its own
+ *   tls_server   identity, workers of its own, and the gate in front of them
+ *   tls_identity a server's certificate, key, settings and ticket keys; shared by connections
+ *   tls_conn     one mbedtls context with its input and output. A heap object with one owner at a
+ *                time: the loop (in a tls_stream), or the workers while a handshake step is due.
+ *   tls_stream   the struct stream around a tls_conn and the stream below; loop only.
  */
 #ifndef LL_NET_TLS_IMPL_H
 #define LL_NET_TLS_IMPL_H
@@ -15,17 +17,17 @@
 #include <stdatomic.h>
 
 #include "longline/blob.h"
-#include "longline/mailbox.h"
 #include "longline/stream.h"
 #include "longline/tls.h"
 #include "loop_impl.h"
+#include "tls_gate.h"
 
 #define TLS_HOST_MAX 253
 #define TLS_KEY_MAX  (TLS_HOST_MAX + 8) /* "host:port" */
-#define TLS_HS_MAX   (256u << 10)       /* bytes of one handshake waiting in either direction */
+#define TLS_HS_MAX   (256u << 10)       /* bytes of one handshake in either direction, at most */
 
 struct tls_stream;
-struct tls_identity; /* a server's certificate, key and settings */
+struct tls_workers;
 
 /* ---- connections: tls_conn.c ---- */
 
@@ -35,54 +37,76 @@ struct tls_conn {
     bool in_eof;     /* no more will come */
     bool starved;    /* the receive function found nothing since this was last cleared */
     struct buf *out; /* the send function appends here */
-    bool set_up;     /* client: the first step has prepared the context */
+    bool set_up;     /* the first step has prepared the context */
     bool handshaken;
     bool cert_due;  /* client: the handshake has come to the server's certificates */
     bool cert_seen; /* and they were looked at, so the session was not resumed */
     bool offered;   /* client: a session to resume was given to mbedtls */
     struct err_detail err;
 
-    struct tls_identity *identity; /* servers only; loop only */
+    const mbedtls_ssl_config *conf; /* for the first step; outlives the connection */
+    struct list node;               /* in the queue of the workers, then in the mailbox */
+    bool queued;                    /* in that queue; under its lock */
+    bool discard;                   /* posted to be freed, nothing else */
+    struct str lane;                /* whose turn its steps are: a host, or a client's address */
+    struct tls_stream *stream;      /* loop only; NULL: nobody waits for the result */
+    int64_t posted_ns;              /* when the loop gave it to the workers, and ... */
+    _Atomic int64_t taken_ns;       /* ... when one took it; 0: it is still in their queue */
+    int64_t queued_ns;              /* in that queue, all finished steps together */
+    struct buf hs_in;               /* whole records from the peer, for the next step */
+    struct buf hs_out;              /* bytes for the peer, from the last step */
+
+    /* Servers only. */
+    struct tls_identity *identity; /* a reference: conf is its */
+    unsigned char peer[ADDR_PEER_KEY];
 
     /* Clients only. */
-    mbedtls_x509_crt *ca;      /* what to trust; borrowed */
-    struct list node;          /* in the queue of the workers, then in the mailbox */
-    struct tls_stream *stream; /* loop only; NULL: nobody waits for the result */
-    atomic_bool abandoned;     /* set by the loop to spare a worker the work */
-    int64_t posted_ns;         /* when the loop gave it to the workers, and ... */
-    _Atomic int64_t taken_ns;  /* ... when one took it; 0: it is still in their queue */
-    int64_t queued_ns;         /* in that queue, all finished steps together */
-    bool discard;              /* posted to be freed, nothing else */
-    struct buf hs_in;          /* bytes from the peer, for the next step */
-    struct buf hs_out;         /* bytes for the peer, from the last step */
-    struct blob *offer;        /* session to resume */
-    struct blob *session;      /* session to keep */
-    int64_t session_ms;        /* for so long */
-    union addr ip;             /* of a host that is an IP literal, else AF_UNSPEC */
+    mbedtls_x509_crt *ca; /* what to trust; borrowed */
+    struct blob *offer;   /* session to resume */
+    struct blob *session; /* session to keep */
+    int64_t session_ms;   /* for so long */
+    union addr ip;        /* of a host that is an IP literal, else AF_UNSPEC */
     char host[TLS_HOST_MAX + 1];
     char key[TLS_KEY_MAX];
 };
 
 struct tls_conn *tls_conn_new(void);
 void tls_conn_free(struct tls_conn *c); /* NULL is fine */
-/* Runs the handshake as far as the input goes. Sets handshaken or err, or neither (more input). */
-void tls_conn_handshake(struct tls_conn *c);
-/* One step of a client's handshake, on a worker: hs_in to hs_out. */
-void tls_conn_client_step(struct tls_conn *c, const mbedtls_ssl_config *conf);
-int tls_bio_send(void *ctx, const unsigned char *p, size_t n);
-int tls_bio_recv(void *ctx, unsigned char *p, size_t n);
+/* Runs the handshake as far as hs_in goes, on a worker; what it sends is in hs_out. Sets handshaken
+ * or err, or neither (more input). */
+void tls_conn_step(struct tls_conn *c);
 /* tls_verify.c: sets err when the chain that the handshake has just read is not to be trusted. */
 void tls_conn_verify(struct tls_conn *c);
 
 /* ---- handshake threads: tls_worker.c ---- */
 
-struct tls_workers;
+#define TLS_MAX_WORKERS 4
 
-int tls_workers_open(struct tls_workers **out, unsigned n, struct mailbox *results,
-                     const mbedtls_ssl_config *conf) LL_MUST_USE;
-void tls_workers_post(struct tls_workers *w, struct tls_conn *c); /* gives c away */
-size_t tls_workers_queued(struct tls_workers *w);
-void tls_workers_close(struct tls_workers *w); /* joins, then frees what is queued */
+struct tls_workers_options {
+    unsigned n_threads; /* 1..TLS_MAX_WORKERS */
+    int nice;           /* added to the threads' nice value, so that they yield to the loop */
+};
+
+int tls_workers_open(struct tls_workers **out, struct loop *l,
+                     const struct tls_workers_options *o) LL_MUST_USE;
+/* Gives c away for a step of its handshake; it comes back through tls_stream_step_done, or is freed
+ * when its stream is NULL by then. */
+void tls_workers_step(struct tls_workers *w, struct tls_conn *c);
+/* Takes the step back. False: a worker has begun it, and c is still given away. */
+bool tls_workers_cancel(struct tls_workers *w, struct tls_conn *c);
+/* Frees c on a worker. */
+void tls_workers_discard(struct tls_workers *w, struct tls_conn *c);
+/* What began on the loop at start_ns of the thread's processor time, for a handshake, ends. */
+void tls_workers_note_loop(struct tls_workers *w, int64_t start_ns);
+
+struct tls_workers_stats {
+    uint64_t steps;      /* that were done */
+    size_t queued;       /* that wait */
+    int64_t max_loop_us; /* see tls_workers_note_loop */
+};
+void tls_workers_stats(struct tls_workers *w, struct tls_workers_stats *out);
+/* Joins, then frees what is queued. No stream may wait for a result. */
+void tls_workers_close(struct tls_workers *w);
 
 /* ---- sessions of a client: tls_session.c ---- */
 
@@ -122,29 +146,35 @@ struct tls_target {
 /* Both take over the connected stream `lower`. */
 struct stream *tls_client_wrap(struct tls_client *c, struct stream *lower,
                                const struct tls_target *to, tls_done_fn done, void *ctx);
-struct stream *tls_server_wrap(struct tls_server *s, struct loop *l, struct stream *lower,
-                               tls_done_fn done, void *ctx);
+struct stream *tls_server_wrap(struct tls_server *s, struct stream *lower, tls_done_fn done,
+                               void *ctx);
 /* How long the handshake of such a client has waited for a worker so far: our doing. */
 int64_t tls_stream_queued_ms(const struct stream *s);
 /* A worker has given the connection of t back. */
 void tls_stream_step_done(struct tls_stream *t);
+/* Ends the handshake that has this place, to make room. */
+void tls_stream_evict(struct tls_place *place);
 
 /* ---- contexts: tls_client.c, tls_server.c ---- */
 
 struct loop *tls_client_loop(const struct tls_client *c);
 /* With err set when `to` cannot be a host. */
 struct tls_conn *tls_client_conn(struct tls_client *c, const struct tls_target *to);
-void tls_client_step(struct tls_client *c, struct tls_conn *conn);
-/* A step of a handshake on the loop ends, which began at start_ns of the thread's processor
- * time. */
-void tls_client_note_loop(struct tls_client *c, int64_t start_ns);
-void tls_client_discard(struct tls_client *c, struct tls_conn *conn);
+struct tls_workers *tls_client_workers(struct tls_client *c);
 void tls_client_settle(struct tls_client *c, struct tls_conn *conn); /* handshake over: books it */
 void tls_client_ticket(struct tls_client *c, struct tls_conn *conn);
-/* With err set when there is no memory for it. `out` takes what it sends. */
-struct tls_conn *tls_server_conn(struct tls_server *s, struct buf *out);
 
-void tls_identity_unref(struct tls_identity *id); /* NULL is fine */
+struct loop *tls_server_loop(const struct tls_server *s);
+struct tls_workers *tls_server_workers(struct tls_server *s);
+struct tls_gate *tls_server_gate(struct tls_server *s);
+struct tls_conn *tls_server_conn(struct tls_server *s, const union addr *peer);
+/* Whether a handshake with peer may begin; another one may have to go for it. Counts and logs a
+ * refusal. */
+bool tls_server_admit(struct tls_server *s, const union addr *peer);
+void tls_server_settle(struct tls_server *s, int code); /* handshake over: counts it */
+
+/* tls_suites.c: what both sides speak. */
+void tls_conf_algorithms(mbedtls_ssl_config *conf);
 
 /* For tests: speak only this version ("TLSv1.2", "TLSv1.3"). Before the first stream. */
 void tls_client_only(struct tls_client *c, const char *version);

@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The server's TLS context: certificate, key, and the keys of its session tickets. Everything runs
- * on the loop. A connection keeps the identity it began with, so that a renewed certificate can
- * take its place while connections are open.
+ * The server's TLS context. An identity is the certificate with its key, the settings, and the keys
+ * of the session tickets; the workers read it, and what changes in it (ticket keys, the blinding of
+ * an RSA key) mbedtls locks. A connection keeps the identity it began with, so that a renewed
+ * certificate can take its place while connections are open.
+ *
+ * Clients without any key may ask for handshakes, so these pass a gate (tls_gate.h). When all its
+ * places are taken, the handshake that has waited longest for its client goes, so that silent
+ * clients cannot keep the places.
  */
+#include "longline/tls.h"
+
 #include <mbedtls/error.h>
 #include <mbedtls/psa_util.h>
 #include <mbedtls/ssl_ticket.h>
@@ -12,14 +19,20 @@
 #include <string.h>
 
 #include "longline/check.h"
+#include "longline/log.h"
 #include "longline/mem.h"
 #include "tls_file.h"
 #include "tls_impl.h"
 
 #define TICKET_LIFETIME_S 7200
+/* Client addresses take turns at the threads, so an address with this part of the places slows only
+ * itself; and a proxy that brings all clients has room. */
+#define PEER_SHARE        4
+/* A handshake thread and the loop may have to share a processor. */
+#define WORKER_NICE       10
 
 struct tls_identity {
-    size_t n_refs;
+    atomic_size_t n_refs;
     mbedtls_ssl_config conf;
     mbedtls_x509_crt chain;
     mbedtls_pk_context key;
@@ -27,7 +40,11 @@ struct tls_identity {
 };
 
 struct tls_server {
+    struct loop *loop;
     struct tls_identity *identity; /* of connections to come */
+    struct tls_workers *workers;
+    struct tls_gate gate;
+    struct tls_server_stats stats;
 };
 
 static int load(struct tls_identity *s, const char *cert_file, const char *key_file,
@@ -70,6 +87,7 @@ static int set_up_conf(struct tls_identity *s)
     mbedtls_ssl_conf_rng(&s->conf, mbedtls_psa_get_random, MBEDTLS_PSA_RANDOM_STATE);
     mbedtls_ssl_conf_min_tls_version(&s->conf, MBEDTLS_SSL_VERSION_TLS1_2);
     mbedtls_ssl_conf_max_tls_version(&s->conf, MBEDTLS_SSL_VERSION_TLS1_3);
+    tls_conf_algorithms(&s->conf);
     rc = mbedtls_ssl_conf_own_cert(&s->conf, &s->chain, &s->key);
     if (rc != 0) {
         return rc;
@@ -85,14 +103,14 @@ static int set_up_conf(struct tls_identity *s)
     return 0;
 }
 
-int tls_server_open(struct tls_server **out, const char *cert_file, const char *key_file,
-                    struct err_detail *err)
+int tls_identity_open(struct tls_identity **out, const char *cert_file, const char *key_file,
+                      struct err_detail *err)
 {
     if (psa_crypto_init() != PSA_SUCCESS) {
         return err_set(err, ERR_TLS, 0, "the crypto library does not start");
     }
     struct tls_identity *id = mem_zalloc(sizeof(*id));
-    id->n_refs = 1;
+    atomic_init(&id->n_refs, 1);
     mbedtls_ssl_config_init(&id->conf);
     mbedtls_x509_crt_init(&id->chain);
     mbedtls_pk_init(&id->key);
@@ -105,18 +123,55 @@ int tls_server_open(struct tls_server **out, const char *cert_file, const char *
         tls_identity_unref(id);
         return rc;
     }
+    *out = id;
+    return 0;
+}
+
+int tls_server_open(struct tls_server **out, struct loop *l, const struct tls_server_options *o,
+                    struct err_detail *err)
+{
     struct tls_server *s = mem_zalloc(sizeof(*s));
-    s->identity = id;
+    const size_t max = o->max_handshakes != 0 ? o->max_handshakes : TLS_MAX_HANDSHAKES;
+    const struct tls_workers_options wo = {.n_threads = o->n_workers, .nice = WORKER_NICE};
+    s->loop = l;
+    tls_gate_init(&s->gate, max, (max + PEER_SHARE - 1) / PEER_SHARE);
+    int rc = tls_identity_open(&s->identity, o->cert_file, o->key_file, err);
+    if (rc == 0) {
+        rc = tls_workers_open(&s->workers, l, &wo);
+        if (rc != 0) {
+            (void)err_set(err, rc, 0, "TLS workers: %s", err_text(rc));
+        }
+    }
+    if (rc != 0) {
+        tls_server_free(s);
+        return rc;
+    }
     *out = s;
     return 0;
 }
 
 void tls_server_free(struct tls_server *s)
 {
-    if (s != NULL) {
-        tls_identity_unref(s->identity);
-        mem_free(s);
+    if (s == NULL) {
+        return;
     }
+    if (s->workers != NULL) {
+        tls_workers_close(s->workers);
+    }
+    tls_gate_fini(&s->gate);
+    tls_identity_unref(s->identity);
+    mem_free(s);
+}
+
+void tls_server_stats(const struct tls_server *s, struct tls_server_stats *out)
+{
+    struct tls_workers_stats ws;
+    tls_workers_stats(s->workers, &ws);
+    *out = s->stats;
+    out->in_progress = s->gate.n;
+    out->steps = ws.steps;
+    out->queued = ws.queued;
+    out->max_loop_us = ws.max_loop_us;
 }
 
 /* Certificate by certificate; a key belongs to its certificate, so it is the same then. */
@@ -132,21 +187,21 @@ static bool same_chain(const mbedtls_x509_crt *a, const mbedtls_x509_crt *b)
     return a == NULL && b == NULL;
 }
 
-bool tls_server_renew(struct tls_server *s, struct tls_server *fresh)
+bool tls_server_renew(struct tls_server *s, struct tls_identity *fresh)
 {
-    const bool is_other = !same_chain(&s->identity->chain, &fresh->identity->chain);
+    const bool is_other = !same_chain(&s->identity->chain, &fresh->chain);
     if (is_other) { /* otherwise the ticket keys are worth keeping */
         struct tls_identity *old = s->identity;
-        s->identity = fresh->identity;
-        fresh->identity = old;
+        s->identity = fresh;
+        fresh = old;
     }
-    tls_server_free(fresh);
+    tls_identity_unref(fresh);
     return is_other;
 }
 
 void tls_identity_unref(struct tls_identity *id)
 {
-    if (id == NULL || --id->n_refs != 0) {
+    if (id == NULL || atomic_fetch_sub(&id->n_refs, 1) != 1) {
         return;
     }
     mbedtls_ssl_config_free(&id->conf);
@@ -156,18 +211,72 @@ void tls_identity_unref(struct tls_identity *id)
     mem_free(id);
 }
 
-struct tls_conn *tls_server_conn(struct tls_server *s, struct buf *out)
+/* ---- for the streams ---- */
+
+struct loop *tls_server_loop(const struct tls_server *s)
+{
+    return s->loop;
+}
+
+struct tls_workers *tls_server_workers(struct tls_server *s)
+{
+    return s->workers;
+}
+
+struct tls_gate *tls_server_gate(struct tls_server *s)
+{
+    return &s->gate;
+}
+
+struct tls_conn *tls_server_conn(struct tls_server *s, const union addr *peer)
 {
     struct tls_conn *c = tls_conn_new();
-    c->out = out;
     c->identity = s->identity;
-    c->identity->n_refs++;
-    const int rc = mbedtls_ssl_setup(&c->ssl, &c->identity->conf);
-    if (rc != 0) {
-        (void)err_from_tls(rc, &c->err);
-    }
-    mbedtls_ssl_set_bio(&c->ssl, c, tls_bio_send, tls_bio_recv, NULL);
+    (void)atomic_fetch_add(&c->identity->n_refs, 1);
+    c->conf = &c->identity->conf;
+    addr_peer_key(c->peer, peer);
+    c->lane = str_of((const char *)c->peer, sizeof(c->peer));
     return c;
+}
+
+static void note_refusal(struct tls_server *s, const union addr *peer, const char *why)
+{
+    char text[ADDR_TEXT_MAX];
+    const size_t n = addr_format_ip(text, peer);
+    s->stats.refused++;
+    log_warn("tls.refused", LOG_STR("peer", str_of(text, n)), LOG_CSTR("why", why),
+             LOG_INT("in_progress", s->gate.n));
+}
+
+bool tls_server_admit(struct tls_server *s, const union addr *peer)
+{
+    unsigned char key[ADDR_PEER_KEY];
+    addr_peer_key(key, peer);
+    switch (tls_gate_judge(&s->gate, key)) {
+    case TLS_ADMIT:
+        return true;
+    case TLS_FULL: {
+        struct tls_place *oldest = tls_gate_oldest(&s->gate);
+        note_refusal(s, peer, "too many handshakes");
+        if (oldest != NULL) {
+            tls_stream_evict(oldest);
+        }
+        return oldest != NULL;
+    }
+    case TLS_FULL_FOR_PEER:
+    default:
+        note_refusal(s, peer, "too many handshakes of this address");
+        return false;
+    }
+}
+
+void tls_server_settle(struct tls_server *s, int code)
+{
+    if (code == 0) {
+        s->stats.handshakes++;
+    } else {
+        s->stats.failed++;
+    }
 }
 
 void tls_server_only(struct tls_server *s, const char *version)

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The TLS stream: a stream on a stream. All of it runs on the loop; the steps of a client's
- * handshake are handed to a worker together with the connection.
+ * The TLS stream: a stream on a stream. All of it runs on the loop; the steps of a handshake are
+ * handed to a worker together with the connection, as soon as a whole record has come.
  *
  *   HANDSHAKE --step done--> OPEN --close--> CLOSING (until the stream below has closed)
  *       |                      |
  *       +-- FAILED ------------+--> CLOSING
+ *
+ * On the server's side a handshake holds a place at the gate (tls_gate.h) until it is over.
  *
  * Encrypted input goes to mbedtls straight from the socket's buffer. What cannot be consumed at
  * once (a worker has the connection, or the owner stopped reading) waits in `rest`, and the stream
@@ -22,13 +24,15 @@
 #include "tls_impl.h"
 
 #define TLS_MAGIC      0x544c5353u
-#define REST_PAUSE     (64u << 10) /* handshake input waiting before the socket is left alone */
+#define REST_PAUSE     (16u << 10) /* handshake input waiting before the socket is left alone */
 #define OUT_FLUSH      (64u << 10) /* encrypted output gathered before it goes down */
 #define MAX_IDLE_CALLS 64
 /* Session tickets of TLS 1.3 come as often as the server likes; each costs the loop some 20 us. */
 #define TICKETS_A_TURN 16
 #define TICKETS_KEPT   8 /* of one connection; later ones are read and dropped */
 #define MAX_TICKETS    1000
+#define RECORD_HEADER  5
+#define MAX_RECORD     (RECORD_HEADER + (16u << 10) + 2048)
 
 enum tls_state { TLS_HANDSHAKE, TLS_OPEN, TLS_FAILED, TLS_CLOSING };
 
@@ -39,6 +43,7 @@ struct tls_stream {
     bool with_worker; /* hands off conn */
     bool heard;       /* the peer has said something */
     bool not_tls;     /* and it was not TLS */
+    bool answered;    /* and we have answered */
     bool too_long;    /* more came than a handshake may need */
     bool want_read;
     bool ended;
@@ -47,6 +52,9 @@ struct tls_stream {
     struct loop *loop;
     struct stream *lower;
     struct tls_client *client; /* NULL on the server's side */
+    struct tls_server *server; /* NULL on the client's side, and once the handshake is over */
+    struct tls_place place;
+    struct tls_workers *workers; /* of either; NULL when it may be gone */
     struct tls_conn *conn;
     unsigned n_tickets;
     struct buf rest;
@@ -83,15 +91,25 @@ static void report(struct tls_stream *t, const struct err_detail *err)
     done(t->done_ctx, err);
 }
 
+/* The handshake is over, one way or another. A server may be gone before its connections. */
+static void settle(struct tls_stream *t, int code)
+{
+    if (t->client != NULL) {
+        tls_client_settle(t->client, t->conn);
+    } else {
+        tls_server_settle(t->server, code);
+        tls_gate_leave(tls_server_gate(t->server), &t->place);
+        t->server = NULL;
+    }
+}
+
 static void fail(struct tls_stream *t, const struct err_detail *err)
 {
     const struct err_detail copy = *err;
     t->state = TLS_FAILED;
     stream_read_stop(t->lower);
-    if (t->client != NULL) {
-        t->conn->err = copy;
-        tls_client_settle(t->client, t->conn);
-    }
+    t->conn->err = copy;
+    settle(t, copy.code);
     report(t, &copy);
 }
 
@@ -107,8 +125,9 @@ static void opened(struct tls_stream *t)
     struct tls_conn *c = t->conn;
     t->state = TLS_OPEN;
     c->out = &t->loop->tls_out;
-    if (t->client != NULL) {
-        tls_client_settle(t->client, c);
+    settle(t, 0);
+    if (t->client == NULL) {
+        t->workers = NULL;
     }
     stream_read_stop(t->lower); /* until the owner reads */
     const struct err_detail ok = {.code = 0};
@@ -130,16 +149,39 @@ static bool not_tls(struct str first)
     return (unsigned char)first.p[0] < 20 || (unsigned char)first.p[0] > 23;
 }
 
-static void client_step(struct tls_stream *t)
+/* How many bytes of s are whole records. One that is longer than records may be counts as whole:
+ * mbedtls will say so. */
+static size_t whole_records(struct str s)
+{
+    size_t done = 0;
+    while (s.n - done >= RECORD_HEADER) {
+        const unsigned char *p = (const unsigned char *)s.p + done;
+        const size_t n = RECORD_HEADER + ((size_t)p[3] << 8 | p[4]);
+        if (n > MAX_RECORD) {
+            return s.n;
+        }
+        if (n > s.n - done) {
+            break;
+        }
+        done += n;
+    }
+    return done;
+}
+
+/* Hands the first n bytes of `rest` to a worker. */
+static void step(struct tls_stream *t, size_t n)
 {
     struct tls_conn *c = t->conn;
-    if (t->too_long || buf_add(&c->hs_in, t->rest.p, t->rest.n) != 0) {
+    if (t->too_long || buf_add(&c->hs_in, t->rest.p, n) != 0) {
         fail_text(t, ERR_TLS, "TLS handshake is too long");
         return;
     }
-    buf_reset(&t->rest);
+    buf_consume(&t->rest, n);
     t->with_worker = true;
-    tls_client_step(t->client, c);
+    if (t->server != NULL) {
+        tls_gate_works(&t->place);
+    }
+    tls_workers_step(t->workers, c);
 }
 
 /* Of the step that is under way or has just ended. */
@@ -163,7 +205,12 @@ void tls_stream_step_done(struct tls_stream *t)
     struct tls_conn *c = t->conn;
     c->queued_ns += step_queued_ns(c);
     t->with_worker = false;
+    t->answered = true;
+    if (t->server != NULL) {
+        tls_gate_waits(tls_server_gate(t->server), &t->place);
+    }
     const int rc = flush(t, &c->hs_out); /* a failed handshake has an alert to send */
+    const size_t n_next = whole_records(buf_str(&t->rest));
     if (t->not_tls) {
         fail_text(t, ERR_TLS, "peer does not speak TLS");
     } else if (c->err.code != 0) {
@@ -181,18 +228,21 @@ void tls_stream_step_done(struct tls_stream *t)
         buf_init(&c->hs_in, TLS_HS_MAX);
         buf_fini(&c->hs_out);
         opened(t);
-    } else if (t->rest.n != 0) {
-        client_step(t);
+    } else if (n_next != 0) {
+        step(t, n_next);
         if (t->with_worker && !t->lower_ended) {
             (void)stream_read_start(t->lower);
         }
     } else if (t->lower_ended) {
         handshake_ended_early(t);
+    } else {
+        (void)stream_read_start(t->lower);
     }
 }
 
-static void client_input(struct tls_stream *t, struct str data)
+static void handshake_input(struct tls_stream *t, struct str data)
 {
+    struct tls_workers *const w = t->workers;
     const int64_t start_ns = clock_thread_cpu_ns();
     if (!t->heard) {
         t->heard = true;
@@ -201,31 +251,37 @@ static void client_input(struct tls_stream *t, struct str data)
     if (buf_add(&t->rest, data.p, data.n) != 0) {
         t->too_long = true;
     }
-    if (!t->with_worker) {
-        client_step(t);
-    } else if (t->too_long || t->rest.n >= REST_PAUSE) {
-        stream_read_stop(t->lower);
+    if (t->with_worker) {
+        if (t->too_long || t->rest.n >= REST_PAUSE) {
+            stream_read_stop(t->lower);
+        }
+    } else if (t->not_tls) {
+        fail_text(t, ERR_TLS, "peer does not speak TLS");
+    } else {
+        const size_t n = whole_records(buf_str(&t->rest));
+        if (n != 0) {
+            step(t, n);
+        }
     }
-    tls_client_note_loop(t->client, start_ns);
+    tls_workers_note_loop(w, start_ns);
 }
 
-static void server_input(struct tls_stream *t, struct str data)
+/* A client that goes before it was answered spares us the answer. */
+static bool cancel_answer(struct tls_stream *t)
 {
-    struct tls_conn *c = t->conn;
-    c->in = data;
-    tls_conn_handshake(c);
-    const int rc = flush(t, c->out);
-    const struct str left = c->in;
-    c->in = STR_NULL;
-    if (c->err.code != 0) {
-        fail(t, &c->err);
-    } else if (rc != 0) {
-        fail_text(t, rc, "connection failed during the TLS handshake");
-    } else if (c->handshaken && buf_add(&t->rest, left.p, left.n) != 0) {
-        fail_text(t, ERR_NOMEM, "out of memory");
-    } else if (c->handshaken) {
-        opened(t);
+    if (t->server == NULL || t->answered || !tls_workers_cancel(t->workers, t->conn)) {
+        return false;
     }
+    t->with_worker = false;
+    return true;
+}
+
+void tls_stream_evict(struct tls_place *place)
+{
+    struct tls_stream *t = LL_CONTAINER(place, struct tls_stream, place);
+    LL_MAGIC_CHECK(t, TLS_MAGIC);
+    LL_ASSERT(!t->with_worker);
+    fail_text(t, ERR_BUSY, "gave its place to another handshake");
 }
 
 /* ---- reading ---- */
@@ -460,10 +516,8 @@ static void on_lower_data(void *ctx, const char *p, size_t n)
     LL_MAGIC_CHECK(t, TLS_MAGIC);
     if (t->state == TLS_OPEN) {
         pump(t, str_of(p, n));
-    } else if (t->state == TLS_HANDSHAKE && t->client != NULL) {
-        client_input(t, str_of(p, n));
     } else if (t->state == TLS_HANDSHAKE) {
-        server_input(t, str_of(p, n));
+        handshake_input(t, str_of(p, n));
     }
 }
 
@@ -473,7 +527,7 @@ static void on_lower_end(void *ctx, int err)
     LL_MAGIC_CHECK(t, TLS_MAGIC);
     t->lower_ended = true;
     t->lower_err = err;
-    if (t->state == TLS_HANDSHAKE && !t->with_worker) {
+    if (t->state == TLS_HANDSHAKE && (!t->with_worker || cancel_answer(t))) {
         handshake_ended_early(t);
     } else if (t->state == TLS_OPEN && t->want_read) {
         pump(t, STR_NULL);
@@ -517,15 +571,14 @@ static void let_conn_go(struct tls_stream *t)
 {
     struct tls_conn *c = t->conn;
     t->conn = NULL;
-    if (t->client == NULL) {
-        tls_conn_free(c);
+    c->stream = NULL; /* for a step that has begun */
+    if (t->with_worker && !tls_workers_cancel(t->workers, c)) {
         return;
     }
-    c->stream = NULL;
-    if (t->with_worker) {
-        atomic_store_explicit(&c->abandoned, true, memory_order_relaxed);
+    if (t->workers != NULL) {
+        tls_workers_discard(t->workers, c);
     } else {
-        tls_client_discard(t->client, c);
+        tls_conn_free(c);
     }
 }
 
@@ -536,6 +589,9 @@ static void tls_close(struct stream *s, bool graceful)
         if (graceful && t->state == TLS_OPEN && t->lower_err == 0) {
             (void)mbedtls_ssl_close_notify(&t->conn->ssl);
             (void)flush(t, t->conn->out);
+        }
+        if (t->server != NULL) {
+            settle(t, ERR_CLOSED);
         }
         t->state = TLS_CLOSING;
         t->want_read = false;
@@ -595,20 +651,27 @@ struct stream *tls_client_wrap(struct tls_client *c, struct stream *lower,
     const int64_t start_ns = clock_thread_cpu_ns();
     struct tls_stream *t = tls_new(tls_client_loop(c), lower, done, ctx);
     t->client = c;
+    t->workers = tls_client_workers(c);
     t->conn = tls_client_conn(c, to);
     t->conn->stream = t;
-    client_step(t);
+    step(t, 0);
     /* A failure shows when the client hello is written. */
     (void)stream_read_start(lower);
-    tls_client_note_loop(c, start_ns);
+    tls_workers_note_loop(t->workers, start_ns);
     return &t->s;
 }
 
-struct stream *tls_server_wrap(struct tls_server *s, struct loop *l, struct stream *lower,
-                               tls_done_fn done, void *ctx)
+struct stream *tls_server_wrap(struct tls_server *s, struct stream *lower, tls_done_fn done,
+                               void *ctx)
 {
-    struct tls_stream *t = tls_new(l, lower, done, ctx);
-    t->conn = tls_server_conn(s, &l->tls_out);
+    struct stream_info info;
+    stream_get_info(lower, &info);
+    struct tls_stream *t = tls_new(tls_server_loop(s), lower, done, ctx);
+    t->server = s;
+    t->workers = tls_server_workers(s);
+    t->conn = tls_server_conn(s, &info.peer);
+    t->conn->stream = t;
+    tls_gate_enter(tls_server_gate(s), &t->place, t->conn->peer);
     (void)stream_read_start(lower);
     return &t->s;
 }

@@ -1,49 +1,57 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Handshake threads. A client connection is handed to them for one step of its handshake (all that
- * can be done with the bytes received so far) and comes back through the mailbox; while it is here
- * the loop does not look at it, except for its atomics. These are threads of our own: the pool of
- * libuv is shared with who knows what and is four threads wide.
+ * Handshake threads, of a client or of a server. A connection is handed to them for one step of its
+ * handshake (all that can be done with the bytes received so far) and comes back through the
+ * mailbox; while it is here the loop does not look at it, except for its atomics. These are threads
+ * of our own: the pool of libuv is shared with who knows what and is four threads wide.
  *
- * Hosts take turns: each has a lane of its own, from which one step is served before the next
- * lane's, so one whose handshakes are many or dear delays the others by a step, not by its queue.
+ * Hosts (for a server: client addresses) take turns: each has a lane of its own, from which one
+ * step is served before the next lane's, so one whose handshakes are many or dear delays the others
+ * by a step, not by its queue.
  */
+#define _GNU_SOURCE /* gettid */
 #include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "longline/check.h"
+#include "longline/mailbox.h"
 #include "longline/map.h"
 #include "longline/mem.h"
 #include "tls_impl.h"
-
-#define MAX_WORKERS 4
 
 struct tls_workers {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     /* Under the lock. */
     struct list discards; /* only to be freed */
-    struct map lanes;     /* by host */
+    struct map lanes;     /* by name */
     struct list turns;    /* the lanes, the next one first */
-    size_t n_steps;
+    size_t n_queued;
+    uint64_t n_done;
     bool stop;
 
+    /* Loop only. */
+    bool closing;
+    int64_t max_loop_us;
+
     struct mailbox *results;
-    const mbedtls_ssl_config *conf;
+    int nice;
     unsigned n_threads;
-    pthread_t threads[MAX_WORKERS];
+    pthread_t threads[TLS_MAX_WORKERS];
 };
 
 /* Exists while something waits in it. */
 struct lane {
     struct list conns;
     struct list node; /* in turns */
-    struct str host;  /* in text */
+    struct str name;  /* in text */
     char text[];
 };
 
-static struct str lane_host(const void *item)
+static struct str lane_name(const void *item)
 {
-    return ((const struct lane *)item)->host;
+    return ((const struct lane *)item)->name;
 }
 
 static void put_locked(struct tls_workers *w, struct tls_conn *c)
@@ -52,18 +60,25 @@ static void put_locked(struct tls_workers *w, struct tls_conn *c)
         list_push_tail(&w->discards, &c->node);
         return;
     }
-    const struct str host = str_c(c->host);
-    struct lane *lane = map_get(&w->lanes, host);
+    struct lane *lane = map_get(&w->lanes, c->lane);
     if (lane == NULL) {
-        lane = mem_alloc(sizeof(*lane) + host.n);
-        memcpy(lane->text, host.p, host.n);
-        lane->host = str_of(lane->text, host.n);
+        lane = mem_alloc(sizeof(*lane) + c->lane.n);
+        memcpy(lane->text, c->lane.p, c->lane.n);
+        lane->name = str_of(lane->text, c->lane.n);
         list_init(&lane->conns);
         list_push_tail(&w->turns, &lane->node);
         (void)map_put(&w->lanes, lane);
     }
     list_push_tail(&lane->conns, &c->node);
-    w->n_steps++;
+    c->queued = true;
+    w->n_queued++;
+}
+
+static void drop_lane_locked(struct tls_workers *w, struct lane *lane)
+{
+    list_del(&lane->node);
+    (void)map_del(&w->lanes, lane->name);
+    mem_free(lane);
 }
 
 static struct tls_conn *take_locked(struct tls_workers *w)
@@ -79,13 +94,14 @@ static struct tls_conn *take_locked(struct tls_workers *w)
     struct lane *lane = LIST_ENTRY(turn, struct lane, node);
     node = list_pop_head(&lane->conns);
     if (list_empty(&lane->conns)) {
-        (void)map_del(&w->lanes, lane->host);
-        mem_free(lane);
+        drop_lane_locked(w, lane);
     } else {
         list_push_tail(&w->turns, &lane->node);
     }
-    w->n_steps--;
-    return LIST_ENTRY(node, struct tls_conn, node);
+    struct tls_conn *c = LIST_ENTRY(node, struct tls_conn, node);
+    c->queued = false;
+    w->n_queued--;
+    return c;
 }
 
 static void serve(struct tls_workers *w, struct tls_conn *c)
@@ -95,15 +111,22 @@ static void serve(struct tls_workers *w, struct tls_conn *c)
         return;
     }
     atomic_store_explicit(&c->taken_ns, clock_mono_ns(clock_system()), memory_order_relaxed);
-    if (!atomic_load_explicit(&c->abandoned, memory_order_relaxed)) {
-        tls_conn_client_step(c, w->conf);
-    }
+    tls_conn_step(c);
     mailbox_post(w->results, &c->node);
+}
+
+/* On Linux the nice value belongs to the thread. Where it cannot be set the work is done anyway. */
+static void be_nice(int by)
+{
+    if (by != 0) {
+        (void)setpriority(PRIO_PROCESS, (id_t)gettid(), by);
+    }
 }
 
 static void *worker_main(void *arg)
 {
     struct tls_workers *w = arg;
+    be_nice(w->nice);
     (void)pthread_mutex_lock(&w->lock);
     while (!w->stop) {
         struct tls_conn *c = take_locked(w);
@@ -111,6 +134,7 @@ static void *worker_main(void *arg)
             (void)pthread_cond_wait(&w->wake, &w->lock);
             continue;
         }
+        w->n_done += c->discard ? 0 : 1;
         (void)pthread_mutex_unlock(&w->lock);
         serve(w, c);
         (void)pthread_mutex_lock(&w->lock);
@@ -137,19 +161,37 @@ static int start_threads(struct tls_workers *w, unsigned n)
     return rc == 0 ? 0 : err_from_errno(rc);
 }
 
-int tls_workers_open(struct tls_workers **out, unsigned n, struct mailbox *results,
-                     const mbedtls_ssl_config *conf)
+static void take_results(void *ctx, struct list *msgs)
+{
+    struct tls_workers *w = ctx;
+    struct list *node = list_pop_head(msgs);
+    while (node != NULL) {
+        struct tls_conn *conn = LIST_ENTRY(node, struct tls_conn, node);
+        if (conn->stream != NULL) {
+            const int64_t start_ns = clock_thread_cpu_ns();
+            tls_stream_step_done(conn->stream);
+            tls_workers_note_loop(w, start_ns);
+        } else {
+            tls_workers_discard(w, conn);
+        }
+        node = list_pop_head(msgs);
+    }
+}
+
+int tls_workers_open(struct tls_workers **out, struct loop *l, const struct tls_workers_options *o)
 {
     struct tls_workers *w = mem_zalloc(sizeof(*w));
     LL_ASSERT(pthread_mutex_init(&w->lock, NULL) == 0);
     LL_ASSERT(pthread_cond_init(&w->wake, NULL) == 0);
     list_init(&w->discards);
     list_init(&w->turns);
-    map_init(&w->lanes, lane_host);
-    w->results = results;
-    w->conf = conf;
-    const unsigned at_most = n < MAX_WORKERS ? n : MAX_WORKERS;
-    const int rc = start_threads(w, at_most > 0 ? at_most : 1);
+    map_init(&w->lanes, lane_name);
+    w->nice = o->nice;
+    const unsigned at_most = o->n_threads < TLS_MAX_WORKERS ? o->n_threads : TLS_MAX_WORKERS;
+    int rc = mailbox_open(&w->results, l, take_results, w);
+    if (rc == 0) {
+        rc = start_threads(w, at_most > 0 ? at_most : 1);
+    }
     if (rc != 0) {
         tls_workers_close(w);
         return rc;
@@ -158,7 +200,7 @@ int tls_workers_open(struct tls_workers **out, unsigned n, struct mailbox *resul
     return 0;
 }
 
-void tls_workers_post(struct tls_workers *w, struct tls_conn *c)
+static void post(struct tls_workers *w, struct tls_conn *c)
 {
     (void)pthread_mutex_lock(&w->lock);
     put_locked(w, c);
@@ -166,16 +208,60 @@ void tls_workers_post(struct tls_workers *w, struct tls_conn *c)
     (void)pthread_mutex_unlock(&w->lock);
 }
 
-size_t tls_workers_queued(struct tls_workers *w)
+void tls_workers_step(struct tls_workers *w, struct tls_conn *c)
+{
+    LL_ASSERT(!w->closing);
+    c->posted_ns = clock_mono_ns(clock_system());
+    atomic_store_explicit(&c->taken_ns, 0, memory_order_relaxed);
+    post(w, c);
+}
+
+bool tls_workers_cancel(struct tls_workers *w, struct tls_conn *c)
 {
     (void)pthread_mutex_lock(&w->lock);
-    const size_t n = w->n_steps;
+    const bool is_ours = c->queued;
+    if (is_ours) {
+        struct lane *lane = map_get(&w->lanes, c->lane);
+        list_del(&c->node);
+        c->queued = false;
+        w->n_queued--;
+        if (list_empty(&lane->conns)) {
+            drop_lane_locked(w, lane);
+        }
+    }
     (void)pthread_mutex_unlock(&w->lock);
-    return n;
+    return is_ours;
+}
+
+void tls_workers_discard(struct tls_workers *w, struct tls_conn *c)
+{
+    if (w->closing) {
+        tls_conn_free(c);
+        return;
+    }
+    c->discard = true;
+    post(w, c);
+}
+
+void tls_workers_note_loop(struct tls_workers *w, int64_t start_ns)
+{
+    const int64_t us = (clock_thread_cpu_ns() - start_ns) / 1000;
+    if (us > w->max_loop_us) {
+        w->max_loop_us = us;
+    }
+}
+
+void tls_workers_stats(struct tls_workers *w, struct tls_workers_stats *out)
+{
+    (void)pthread_mutex_lock(&w->lock);
+    *out = (struct tls_workers_stats){
+        .steps = w->n_done, .queued = w->n_queued, .max_loop_us = w->max_loop_us};
+    (void)pthread_mutex_unlock(&w->lock);
 }
 
 void tls_workers_close(struct tls_workers *w)
 {
+    w->closing = true;
     (void)pthread_mutex_lock(&w->lock);
     w->stop = true;
     (void)pthread_cond_broadcast(&w->wake);
@@ -188,6 +274,9 @@ void tls_workers_close(struct tls_workers *w)
         LL_ASSERT(c->stream == NULL);
         tls_conn_free(c);
         c = take_locked(w);
+    }
+    if (w->results != NULL) {
+        mailbox_close(w->results, NULL, NULL);
     }
     map_fini(&w->lanes);
     (void)pthread_cond_destroy(&w->wake);

@@ -63,6 +63,11 @@ const struct cfg_key http_server_cfg_keys[] = {
      .help = "Origins whose scripts may call the API, comma separated, or *; empty: none"},
     TEXT_KEY("tls_cert", tls_cert, "", "PEM file with the certificate chain; with tls_key: HTTPS"),
     TEXT_KEY("tls_key", tls_key, "", "PEM file with the private key of tls_cert"),
+    COUNT_KEY("tls_workers", tls_workers, 0, "1", 1, 4,
+              "Number of threads for TLS handshakes with clients"),
+    COUNT_KEY("max_handshakes", max_handshakes, 0, "1000", 1, 100000,
+              "Most TLS handshakes with clients under way, a quarter of them from one address; "
+              "further connections are closed at once"),
 };
 
 const size_t http_server_cfg_n_keys = LL_COUNT(http_server_cfg_keys);

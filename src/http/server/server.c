@@ -274,7 +274,11 @@ static int open_tls(struct http_server *s, const struct http_server_cfg *cfg,
     if (!has_cert || !has_key) {
         return err_set(err, ERR_INVALID, 0, "server.tls_cert and server.tls_key go together");
     }
-    return tls_server_open(&s->tls, cfg->tls_cert, cfg->tls_key, err);
+    const struct tls_server_options o = {.cert_file = cfg->tls_cert,
+                                         .key_file = cfg->tls_key,
+                                         .n_workers = (unsigned)cfg->tls_workers,
+                                         .max_handshakes = (size_t)cfg->max_handshakes};
+    return tls_server_open(&s->tls, s->loop, &o, err);
 }
 
 int http_server_open(struct http_server **out, struct loop *l, const struct http_server_cfg *cfg,
@@ -315,7 +319,7 @@ void http_server_reload(struct http_server *s, const struct http_server_cfg *cfg
     server_arm_sweep(s, loop_mono_ms(s->loop));
 }
 
-bool http_server_renew_tls(struct http_server *s, struct tls_server *fresh)
+bool http_server_renew_tls(struct http_server *s, struct tls_identity *fresh)
 {
     LL_ASSERT(s->tls != NULL);
     return tls_server_renew(s->tls, fresh);
@@ -325,6 +329,14 @@ void http_server_addr(const struct http_server *s, union addr *out)
 {
     LL_ASSERT(s->listener != NULL);
     listener_addr(s->listener, out);
+}
+
+void http_server_tls_stats(const struct http_server *s, struct tls_server_stats *out)
+{
+    *out = (struct tls_server_stats){0};
+    if (s->tls != NULL) {
+        tls_server_stats(s->tls, out);
+    }
 }
 
 struct http_server_metrics *http_server_get_metrics(struct http_server *s)

@@ -103,7 +103,8 @@ static void open_server(struct world *w, const struct test_leaf_options *leaf_op
 
     list_init(&w->conns);
     test_certs_leaf(&certs, leaf_options, &leaf);
-    assert_int_equal(tls_server_open(&w->tls_server, leaf.cert, leaf.key, NULL), 0);
+    const struct tls_server_options tls_options = {.cert_file = leaf.cert, .key_file = leaf.key};
+    assert_int_equal(tls_server_open(&w->tls_server, w->loop, &tls_options, NULL), 0);
     options.tls = w->tls_server;
     assert_int_equal(addr_parse(&options.addr, STR("127.0.0.1:0")), 0);
     assert_int_equal(listener_open(&w->listener, w->loop, &options, NULL), 0);

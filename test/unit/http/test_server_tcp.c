@@ -301,7 +301,7 @@ static void test_open_errors(void **state)
 static void test_config_table(void **state)
 {
     (void)state;
-    assert_int_equal(http_server_cfg_n_keys, 14);
+    assert_int_equal(http_server_cfg_n_keys, 16);
     for (size_t i = 0; i < http_server_cfg_n_keys; i++) {
         const struct cfg_key *k = &http_server_cfg_keys[i];
         assert_non_null(k->name);

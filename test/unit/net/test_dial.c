@@ -97,7 +97,8 @@ static void open_fixture(struct fixture *f, bool tls)
         const struct test_leaf_options leaf = {.file = "leaf", .dns = "hook.test"};
         struct test_leaf files;
         test_certs_leaf(&f->certs, &leaf, &files);
-        assert_int_equal(tls_server_open(&f->tls_server, files.cert, files.key, &err), 0);
+        const struct tls_server_options so = {.cert_file = files.cert, .key_file = files.key};
+        assert_int_equal(tls_server_open(&f->tls_server, f->l, &so, &err), 0);
         const struct tls_client_options co = {
             .ca_file = f->certs.ca, .ca_only = true, .n_workers = 1};
         assert_int_equal(tls_client_open(&f->tls, f->l, &co, &err), 0);
@@ -136,8 +137,8 @@ static void close_fixture(struct fixture *f)
     assert_true(wait_flag(f->l, &f->dns_gone, WAIT_MS));
     assert_true(wait_flag(f->l, &f->server.closed, WAIT_MS));
     tls_client_free(f->tls);
-    loop_free(f->l);
     tls_server_free(f->tls_server);
+    loop_free(f->l);
     test_certs_remove(&f->certs);
     (void)close(f->deaf);
     for (int i = 0; i < N_FILL; i++) {

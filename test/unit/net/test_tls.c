@@ -468,7 +468,8 @@ static void workers_serve_many_and_forget_the_abandoned(void **state)
     struct test_leaf files;
     test_certs_leaf(&f.certs, &good, &files);
     struct err_detail err;
-    assert_int_equal(tls_server_open(&f.server, files.cert, files.key, &err), 0);
+    const struct tls_server_options so = {.cert_file = files.cert, .key_file = files.key};
+    assert_int_equal(tls_server_open(&f.server, f.l, &so, &err), 0);
     struct listener_options o = {.on_stream = on_many_stream, .ctx = &f, .tls = f.server};
     assert_int_equal(addr_parse(&o.addr, STR("127.0.0.1:0")), 0);
     assert_int_equal(listener_open(&f.echo.ls, f.l, &o, &err), 0);
@@ -510,7 +511,7 @@ static void unusable_files_are_explained(void **state)
     struct tls_fixture f;
     tls_fixture_open(&f, true);
     struct tls_client *c = NULL;
-    struct tls_server *s = NULL;
+    struct tls_identity *s = NULL;
     struct err_detail err;
     struct tls_client_options o = {.ca_only = true, .n_workers = 1};
     assert_int_equal(tls_client_open(&c, f.l, &o, &err), ERR_INVALID);
@@ -524,9 +525,9 @@ static void unusable_files_are_explained(void **state)
     test_certs_leaf(&f.certs, &good, &a);
     const struct test_leaf_options other = {.file = "other", .dns = "other.test"};
     test_certs_leaf(&f.certs, &other, &b);
-    assert_int_equal(tls_server_open(&s, "/nonexistent/x", a.key, &err), ERR_IO);
-    assert_int_equal(tls_server_open(&s, a.cert, a.cert, &err), ERR_SYNTAX);
-    assert_int_not_equal(tls_server_open(&s, a.cert, b.key, &err), 0);
+    assert_int_equal(tls_identity_open(&s, "/nonexistent/x", a.key, &err), ERR_IO);
+    assert_int_equal(tls_identity_open(&s, a.cert, a.cert, &err), ERR_SYNTAX);
+    assert_int_not_equal(tls_identity_open(&s, a.cert, b.key, &err), 0);
     assert_non_null(strstr(err.msg, "key of the certificate"));
     tls_fixture_close(&f);
 }

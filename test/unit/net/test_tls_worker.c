@@ -65,7 +65,7 @@ static void crowd(struct fixture *f, unsigned n, unsigned n_hosts)
         char host[64];
         (void)snprintf(host, sizeof(host), "h%u.test", i % n_hosts);
         const struct tls_target to = {.host = str_c(host), .port = 443};
-        tls_client_step(f->client, tls_client_conn(f->client, &to));
+        tls_workers_step(tls_client_workers(f->client), tls_client_conn(f->client, &to));
     }
 }
 
@@ -84,7 +84,7 @@ static void hosts_take_turns(void **state)
     crowd(&f, N_CROWD, 1);
     const struct tls_target to = {.host = STR("other.test"), .port = 443};
     struct tls_conn *other = tls_client_conn(f.client, &to);
-    tls_client_step(f.client, other);
+    tls_workers_step(tls_client_workers(f.client), other);
     while (atomic_load(&other->taken_ns) == 0) {
         (void)usleep(50);
     }

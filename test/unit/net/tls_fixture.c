@@ -29,7 +29,11 @@ void tls_fixture_open(struct tls_fixture *f, bool trust_ca)
 static void serve(struct tls_fixture *f, const union addr *a)
 {
     struct err_detail err;
-    LL_ASSERT(tls_server_open(&f->server, f->files.cert, f->files.key, &err) == 0);
+    const struct tls_server_options o = {.cert_file = f->files.cert,
+                                         .key_file = f->files.key,
+                                         .n_workers = f->n_workers != 0 ? f->n_workers : 2,
+                                         .max_handshakes = f->max_handshakes};
+    LL_ASSERT(tls_server_open(&f->server, f->l, &o, &err) == 0);
     if (f->version != NULL) {
         tls_server_only(f->server, f->version);
     }
@@ -59,8 +63,8 @@ void tls_fixture_close(struct tls_fixture *f)
 {
     echo_server_fini(&f->echo);
     tls_client_free(f->client);
-    loop_free(f->l);
     tls_server_free(f->server);
+    loop_free(f->l);
     test_certs_remove(&f->certs);
 }
 

@@ -17,6 +17,8 @@ struct tls_fixture {
     struct echo_server echo;
     struct test_leaf files;
     const char *version;
+    size_t max_handshakes; /* of the server, 0: the default */
+    unsigned n_workers;    /* of the server, 0: 2 */
 
     /* The connection under way. */
     struct stream *s;
