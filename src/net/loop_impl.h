@@ -61,6 +61,10 @@ struct loop {
     char *plain_buf;    /* LOOP_PLAIN_BUF: decrypted data on its way to on_data */
     char *gather_buf;   /* LOOP_PLAIN_BUF: small parts on their way into one TLS record */
     struct buf tls_out; /* encrypted records on their way to the socket */
+
+    /* How often TLS streams have been given input in this turn, and in which. */
+    uint64_t tls_turn;
+    unsigned tls_reads;
 };
 
 /* timer.c */

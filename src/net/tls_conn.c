@@ -3,6 +3,8 @@
  * One mbedtls context, its input and its output. It knows neither sockets nor threads: whoever owns
  * the connection fills `in`, calls, and sends what `out` has gathered.
  */
+#include <limits.h>
+
 #include "longline/check.h"
 #include "longline/mem.h"
 #include "tls_impl.h"
@@ -15,6 +17,7 @@ struct tls_conn *tls_conn_new(void)
     struct tls_conn *c = mem_zalloc(sizeof(*c));
     mbedtls_ssl_init(&c->ssl);
     list_init(&c->node);
+    c->reads = UINT_MAX; /* for the handshake, which is not on the loop */
     buf_init(&c->hs_in, TLS_HS_MAX);
     buf_init(&c->hs_out, TLS_HS_MAX);
     atomic_init(&c->taken_ns, 0);
@@ -51,6 +54,11 @@ static int bio_recv(void *ctx, unsigned char *p, size_t n)
         c->starved = true;
         return c->in_eof ? 0 : MBEDTLS_ERR_SSL_WANT_READ;
     }
+    if (c->reads == 0) {
+        c->paused = true;
+        return MBEDTLS_ERR_SSL_WANT_READ;
+    }
+    c->reads--;
     const size_t take = n < c->in.n ? n : c->in.n;
     memcpy(p, c->in.p, take);
     c->in.p += take;

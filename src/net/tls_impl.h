@@ -36,6 +36,8 @@ struct tls_conn {
     struct str in;   /* borrowed input; the receive function takes from its front */
     bool in_eof;     /* no more will come */
     bool starved;    /* the receive function found nothing since this was last cleared */
+    bool paused;     /* it found no budget */
+    unsigned reads;  /* its budget: two calls a record */
     struct buf *out; /* the send function appends here */
     bool set_up;     /* the first step has prepared the context */
     bool handshaken;

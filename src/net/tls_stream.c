@@ -17,6 +17,10 @@
  * returns WANT_READ also when a message that is not data, such as a session ticket, was dealt with
  * and more is waiting inside it.
  *
+ * A record costs some microseconds, however small it is, and the other side decides how small. So
+ * what one stream, and what all together, may take in a turn of the loop is bounded; the rest waits
+ * in `rest` until the next turn.
+ *
  * loop->tls_out is shared by all streams and therefore empty whenever other code may run.
  */
 #include "longline/check.h"
@@ -27,6 +31,12 @@
 #define REST_PAUSE     (16u << 10) /* handshake input waiting before the socket is left alone */
 #define OUT_FLUSH      (64u << 10) /* encrypted output gathered before it goes down */
 #define MAX_IDLE_CALLS 64
+/* Calls of the receive function, two a record. */
+#define READS_A_TURN   256  /* of a stream */
+#define READS_ALL      2048 /* of all streams; then each still gets ... */
+#define READS_LEAST    8
+/* Alerts that reading has made us send. An old client may ask once for a new handshake. */
+#define MAX_ANSWERS    8
 /* Session tickets of TLS 1.3 come as often as the server likes; each costs the loop some 20 us. */
 #define TICKETS_A_TURN 16
 #define TICKETS_KEPT   8 /* of one connection; later ones are read and dropped */
@@ -48,6 +58,7 @@ struct tls_stream {
     bool want_read;
     bool ended;
     bool lower_ended;
+    bool choked; /* input waits for the next turn, and the stream below is stopped */
     int lower_err;
     struct loop *loop;
     struct stream *lower;
@@ -57,6 +68,7 @@ struct tls_stream {
     struct tls_workers *workers; /* of either; NULL when it may be gone */
     struct tls_conn *conn;
     unsigned n_tickets;
+    unsigned n_answers;
     struct buf rest;
     struct loop_task pump_task;
     tls_done_fn done;
@@ -320,6 +332,37 @@ static bool take_ticket(struct tls_stream *t)
     return ++t->n_tickets <= MAX_TICKETS;
 }
 
+/* Goes on in the next turn; the others have theirs first. */
+static void choke(struct tls_stream *t)
+{
+    t->choked = true;
+    stream_read_stop(t->lower);
+    loop_defer(t->loop, &t->pump_task);
+}
+
+static void take_budget(struct tls_stream *t)
+{
+    struct loop *l = t->loop;
+    if (l->tls_turn != l->turn) {
+        l->tls_turn = l->turn;
+        l->tls_reads = 0;
+    }
+    const unsigned left = l->tls_reads < READS_ALL ? READS_ALL - l->tls_reads : 0;
+    t->conn->reads = left < READS_LEAST ? READS_LEAST : left < READS_A_TURN ? left : READS_A_TURN;
+    t->conn->paused = false;
+    l->tls_reads += t->conn->reads;
+}
+
+/* Reading makes mbedtls send nothing but alerts, which nobody needs to be sent for ever. */
+static bool answers_too_much(struct tls_stream *t)
+{
+    if (t->conn->out->n != 0) {
+        t->n_answers++;
+    }
+    (void)flush(t, t->conn->out);
+    return t->n_answers > MAX_ANSWERS;
+}
+
 /* Decrypts and delivers what conn->in holds, while somebody wants it. */
 static void read_all(struct tls_stream *t)
 {
@@ -330,17 +373,21 @@ static void read_all(struct tls_stream *t)
         c->starved = false;
         const int rc =
             mbedtls_ssl_read(&c->ssl, (unsigned char *)t->loop->plain_buf, LOOP_PLAIN_BUF);
-        (void)flush(t, c->out);
-        if (rc > 0) {
+        if (answers_too_much(t)) {
+            end(t, ERR_TLS);
+        } else if (rc > 0) {
             idle = 0;
             t->s.ev->on_data(t->s.ctx, t->loop->plain_buf, (size_t)rc);
         } else if (rc == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET) {
             if (!take_ticket(t)) {
                 end(t, ERR_TLS);
             } else if (++tickets == TICKETS_A_TURN) {
-                loop_defer(t->loop, &t->pump_task); /* the others have a turn first */
+                choke(t);
                 return;
             }
+        } else if (rc == MBEDTLS_ERR_SSL_WANT_READ && c->paused) {
+            choke(t);
+            return;
         } else if (rc == MBEDTLS_ERR_SSL_WANT_READ || rc == MBEDTLS_ERR_SSL_WANT_WRITE) {
             idle++;
             if (c->starved) {
@@ -366,10 +413,13 @@ static void pump(struct tls_stream *t, struct str fresh)
     }
     c->in = from_rest ? buf_str(&t->rest) : fresh;
     c->in_eof = t->lower_ended;
+    t->choked = false;
+    take_budget(t);
     read_all(t);
     if (t->state != TLS_OPEN) {
         return; /* closed by its owner; c has gone */
     }
+    t->loop->tls_reads -= c->reads; /* not used */
     const struct str left = c->in;
     c->in = STR_NULL;
     if (from_rest) {
@@ -390,6 +440,9 @@ static void on_pump(void *ctx)
     if (t->state == TLS_OPEN && t->want_read) {
         pump(t, STR_NULL);
     }
+    if (t->state == TLS_OPEN && t->want_read && !t->choked && !t->lower_ended) {
+        (void)stream_read_start(t->lower);
+    }
 }
 
 static int tls_read_start(struct stream *s)
@@ -405,9 +458,10 @@ static int tls_read_start(struct stream *s)
     t->want_read = true;
     /* No event of the socket will announce what is already here. */
     if (t->rest.n != 0 || t->lower_ended || mbedtls_ssl_check_pending(&t->conn->ssl) != 0) {
-        loop_defer(t->loop, &t->pump_task);
+        loop_defer(t->loop, &t->pump_task); /* and then reading goes on below */
+        return 0;
     }
-    return t->lower_ended ? 0 : stream_read_start(t->lower);
+    return stream_read_start(t->lower);
 }
 
 static void tls_read_stop(struct stream *s)
