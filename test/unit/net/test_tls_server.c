@@ -18,7 +18,7 @@
 #include "test_wait.h"
 #include "tls_fixture.h"
 
-#define N_CROWD 60
+#define N_CROWD 60u
 
 static const struct test_leaf_options good = {
     .file = "good", .dns = "hook.test", .ip = "127.0.0.1"};
