@@ -287,12 +287,9 @@ static void test_translated_lengths(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),
-        cmocka_unit_test(test_peer),
-        cmocka_unit_test(test_bad),
-        cmocka_unit_test(test_lengths),
-        cmocka_unit_test(test_translation),
-        cmocka_unit_test(test_translated_lengths),
+        cmocka_unit_test(test_good),        cmocka_unit_test(test_peer),
+        cmocka_unit_test(test_bad),         cmocka_unit_test(test_lengths),
+        cmocka_unit_test(test_translation), cmocka_unit_test(test_translated_lengths),
     };
     return cmocka_run_group_tests_name("url", tests, NULL, NULL);
 }
