@@ -45,6 +45,7 @@ struct dest_endpoint { /* compiled destination, driver-specific; embedded first 
 #define DEST_CODE_INVALID "destination_invalid"
 #define DEST_CODE_UNFIT   "event_unfit"
 #define DEST_CODE_CORRUPT "event_corrupt"
+#define DEST_CODE_EXPIRED "expired"
 
 struct dest_outcome {
     bool success;

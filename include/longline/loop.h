@@ -31,7 +31,8 @@ void loop_free(struct loop *l);
 
 int64_t loop_mono_ms(const struct loop *l); /* of this turn */
 int64_t loop_wall_ms(const struct loop *l);
-int64_t loop_mono_us(const struct loop *l); /* of this very moment */
+/* A fresh reading, in microseconds; for measuring what spans turns. */
+int64_t loop_mono_us(const struct loop *l);
 void loop_refresh(struct loop *l);
 bool loop_is_own_thread(const struct loop *l);
 

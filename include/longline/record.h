@@ -67,12 +67,15 @@ struct attempt_record {
     bool response_truncated;
 };
 
+#define RETRY_NO_AGE INT64_MAX
+
 /* State of unfinished work that outlives the moment; key = event seq and destination number. */
 struct retry_record {
     uint64_t event_seq; /* key */
     uint32_t dest_num;  /* key */
     uint32_t number;    /* of the next attempt */
     int64_t next_at_ms; /* wall; 0: as soon as possible */
+    int64_t due_age_ms; /* the same on the age clock of the store; RETRY_NO_AGE: not known */
     bool manual;        /* the next attempt was asked for by hand */
 };
 

@@ -35,8 +35,7 @@ struct store_cfg { /* section [store] */
     int64_t map_size;               /* virtual address space for the journal, bytes */
     int64_t max_size;               /* quota on used bytes (journal and index); 0: map_size */
     int64_t min_free_disk;          /* bytes that stay free on the file system */
-    int64_t retention_ms;           /* age at which rows are purged; a step of the wall clock
-                                       counts when it has held for an hour */
+    int64_t retention_ms;           /* age at which rows are purged, see store_age_ms */
     int64_t commit_interval_us_max; /* longest spacing of commits under load; 0: none */
     int64_t max_pending_bytes;      /* handed over and not committed; publishes are refused above */
     int64_t idempotency_ttl_ms;
@@ -88,6 +87,15 @@ void store_wait(struct store *s, struct store_waiter *w);
 void store_wait_cancel(struct store_waiter *w); /* harmless after it was called */
 
 uint64_t store_next_seq(struct store *s);
+/* The clock that ages are measured with: milliseconds for which a gateway ran on this directory. It
+ * never jumps and knows nothing of the wall clock. */
+int64_t store_age_ms(struct store *s);
+/* For showing: how long ago a row of that seq was put. Right to the millisecond but while a step of
+ * the wall clock has been taken over and the row is from before it. */
+int64_t store_seq_age_ms(struct store *s, uint64_t seq);
+/* Events with a smaller seq are older than the retention; 0: none. Those that are owed are not
+ * purged by the store: deliver ends them. */
+uint64_t store_cutoff(const struct store *s);
 /* Events are put in the order of their seqs, and so are attempts: take the seq when the record is
  * put. store_put_event asserts it, store_put_attempt returns ERR_INVALID. Nothing is refused for
  * lack of room: ask store_admit before a publish. */
@@ -123,7 +131,9 @@ typedef int (*store_object_fn)(void *ctx, struct str key, struct str value); /* 
 /* ERR_CORRUPT at an object that cannot be read. */
 int store_each_object(struct store *s, enum store_object kind, store_object_fn fn, void *ctx);
 typedef int (*store_retry_fn)(void *ctx, const struct retry_record *rt);
-int store_each_retry(struct store *s, store_retry_fn fn, void *ctx);
+/* In the order of events, from this key on; also at any other time. */
+int store_each_retry(struct store *s, uint64_t from_seq, uint32_t from_dest, store_retry_fn fn,
+                     void *ctx);
 uint64_t store_low(const struct store *s);
 /* Events with seq >= from, each once, and attempts with seq >= from, in order. Data is not read:
  * event.data is empty. */
@@ -138,6 +148,9 @@ void store_read_end(struct store *s);
 /* 0, ERR_NOT_FOUND, ERR_CORRUPT. Chunked records are put together in the arena. */
 int store_get_event(struct store *s, uint64_t seq, struct arena *a,
                     struct event_record *out) LL_MUST_USE;
+/* Without its data. */
+int store_get_event_head(struct store *s, uint64_t seq, struct arena *a,
+                         struct event_record *out) LL_MUST_USE;
 int store_get_attempt(struct store *s, uint64_t seq, struct arena *a,
                       struct attempt_record *out) LL_MUST_USE;
 /* An attempt's public id is derived from its seq under a key of the data directory: a UUIDv7 that

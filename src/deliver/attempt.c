@@ -5,8 +5,9 @@
  * Happy path: load the event (from memory, else from the store) -> endpoint -> driver->send
  *   -> on_sent -> record -> final.
  * Other ends: the destination is gone, the event cannot be read or the endpoint cannot be compiled:
- *   an attempt that failed without being sent; canceled at shutdown: the work stays pending and
- *   nothing is recorded; the event was purged: the work ends without a record.
+ *   an attempt that failed without being sent; so is an event that is older than the retention;
+ *   canceled at shutdown: the work stays pending and nothing is recorded; the event is gone, by a
+ *   manual retry at the last moment: the work ends without a record.
  */
 #include "deliver_internal.h"
 
@@ -18,6 +19,7 @@
 #define UNREADABLE_PAUSE_MS 1000
 #define MAX_SPARE           1024
 #define EVENT_MAX           (64u << 20)
+#define EXPIRED_TEXT        "the event became older than store.retention before it was delivered"
 
 static struct attempt *attempt_new(struct deliver *d, struct work *w)
 {
@@ -134,6 +136,7 @@ static void plan_next(struct deliver *d, struct work *w, uint32_t number, int64_
                                     .dest_num = w->dest->num,
                                     .number = number,
                                     .next_at_ms = loop_wall_ms(d->loop) + delay_ms,
+                                    .due_age_ms = store_age_ms(d->store) + delay_ms,
                                     .manual = w->manual};
     store_put_retry(d->store, &rt);
     w->stored = true;
@@ -164,25 +167,34 @@ static struct str dest_type(const struct attempt *a, const struct destination *d
     return a->endpoint != NULL ? str_c(a->endpoint->ep->driver->type) : STR("");
 }
 
+/* Of a destination that was deleted as the event has it; empty when that says nothing either. */
+static struct str dest_id(const struct attempt *a, const struct destination *dest)
+{
+    const struct event_record *e = &a->event;
+    if (dest != NULL) {
+        return dest->id;
+    }
+    for (size_t i = 0; i < e->n_dests; i++) {
+        if (e->dests[i].num == a->work->dest->num) {
+            return e->dests[i].id;
+        }
+    }
+    return STR_NULL;
+}
+
 static void record(struct attempt *a, const struct dest_outcome *o, const struct destination *dest,
                    int64_t delay_ms)
 {
     struct deliver *d = a->d;
     const struct event_record *e = &a->event;
     const int64_t now = loop_wall_ms(d->loop);
-    struct str dest_id = dest != NULL ? dest->id : STR_NULL;
-    for (size_t i = 0; i < e->n_dests && dest_id.p == NULL; i++) {
-        if (e->dests[i].num == a->work->dest->num) {
-            dest_id = e->dests[i].id;
-        }
-    }
     const struct attempt_record at = {
         .seq = store_next_seq(d->store),
         .event_seq = a->work->event_seq,
         .dest_num = a->work->dest->num,
         .event_id = e->id,
         .tenant_id = e->tenant_id,
-        .dest_id = dest_id,
+        .dest_id = dest_id(a, dest),
         .dest_type = dest_type(a, dest),
         .topic = e->topic,
         .number = a->number,
@@ -297,8 +309,8 @@ static void on_sent(void *ctx, const struct dest_outcome *o)
     finish(a, o);
 }
 
-/* The event cannot be read. A passing cause: tried again later. Purged by retention: nothing
- * is left to deliver or to tell about. */
+/* The event cannot be read. A passing cause: tried again later. Purged before a manual retry
+ * started: nothing is left to deliver or to tell about. */
 static void event_unreadable(struct attempt *a, int rc)
 {
     struct deliver *d = a->d;
@@ -324,6 +336,48 @@ static void event_unreadable(struct attempt *a, int rc)
                                      .tenant_id = dest != NULL ? dest->tenant_id : STR_NULL};
     record(a, &o, dest, -1);
     end_work(d, w);
+    attempt_end(a);
+}
+
+/* What cannot be read of the event leaves the record with less to tell. */
+static void record_expired(struct attempt *a, const struct destination *dest)
+{
+    static const struct dest_outcome o = {
+        .code = {.p = DEST_CODE_EXPIRED, .n = sizeof(DEST_CODE_EXPIRED) - 1},
+        .error = {.p = EXPIRED_TEXT, .n = sizeof(EXPIRED_TEXT) - 1},
+        .retry_after_ms = -1};
+    struct deliver *d = a->d;
+    struct arena scratch;
+    int rc;
+
+    arena_init(&scratch, EVENT_MAX);
+    rc = store_get_event_head(d->store, a->work->event_seq, &scratch, &a->event);
+    if (rc != 0) {
+        a->event = (struct event_record){.tenant_id = dest != NULL ? dest->tenant_id : STR_NULL};
+    }
+    log_warn("delivery.expired", LOG_STR("tenant", a->event.tenant_id),
+             LOG_STR("destination", dest_id(a, dest)), LOG_STR("event", a->event.id),
+             LOG_INT("seq", a->work->event_seq));
+    if (rc != ERR_NOT_FOUND) {
+        record(a, &o, dest, -1);
+    }
+    arena_fini(&scratch);
+}
+
+void deliver_end_expired(struct deliver *d, struct work *w)
+{
+    struct attempt *a;
+
+    if (store_read_begin(d->store) != 0) {
+        return; /* it is found again the next time */
+    }
+    a = attempt_new(d, w);
+    record_expired(a, d->source.find(d->source.ctx, w->dest->num));
+    store_read_end(d->store);
+    metric_inc(&d->metrics.failed, 1);
+    store_del_retry(d->store, w->event_seq, w->dest->num);
+    deliver_release_fresh(d, w);
+    sched_drop(d->sched, w);
     attempt_end(a);
 }
 

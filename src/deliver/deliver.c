@@ -112,6 +112,7 @@ static void on_spill(void *ctx)
 {
     struct deliver *d = ctx;
     deliver_spill(d);
+    deliver_expire(d);
     if (d->is_sweeping) {
         d->is_sweeping = !sched_hasten_gone(d->sched, &d->sweep_at, SWEEP_PER_TICK);
     }

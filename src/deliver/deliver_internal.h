@@ -43,8 +43,10 @@ struct deliver {
     struct window window;
     uint64_t stored_low;
     bool draining;
-    bool is_sweeping; /* works of deleted destinations are being looked for … */
-    size_t sweep_at;  /* … from this place of the table on */
+    bool is_sweeping;    /* works of deleted destinations are being looked for … */
+    size_t sweep_at;     /* … from this place of the table on */
+    uint64_t expire_seq; /* where the walk over the retry records of old events goes on */
+    uint32_t expire_dest;
     struct list attempts;
     struct list spare;
     size_t n_spare;
@@ -72,12 +74,16 @@ void deliver_endpoint_drop(struct sched_dest *sd);
 uint16_t deliver_cost(size_t bytes);
 /* Starts the attempt of a work that sched_next gave. */
 void deliver_start(struct deliver *d, struct work *w);
+/* Ends a work that is not in flight and whose event is too old, with a record that says so. */
+void deliver_end_expired(struct deliver *d, struct work *w);
 /* Gives the work back as pending; nothing is recorded. */
 void deliver_cancel(struct attempt *a);
 void deliver_free_spare(struct deliver *d);
 
 /* Writes retry records for events that stayed fresh too long, so that the low mark advances. */
 void deliver_spill(struct deliver *d);
+/* Ends a slice of the deliveries whose event is older than the retention. */
+void deliver_expire(struct deliver *d);
 void deliver_release_fresh(struct deliver *d, struct work *w);
 
 #endif

@@ -36,7 +36,7 @@ static int64_t read_oldest_s(void *ctx)
 {
     const struct deliver *d = ctx;
     uint64_t oldest = UINT64_MAX;
-    (void)store_each_retry(d->store, on_first_retry, &oldest);
+    (void)store_each_retry(d->store, 0, 0, on_first_retry, &oldest);
     const struct fresh_event *fresh = window_oldest(&d->window);
     if (fresh != NULL && fresh->seq < oldest) {
         oldest = fresh->seq;
@@ -44,8 +44,7 @@ static int64_t read_oldest_s(void *ctx)
     if (oldest == UINT64_MAX) {
         return 0;
     }
-    const int64_t age_ms = loop_wall_ms(d->loop) - SEQ_MS(oldest);
-    return age_ms > 0 ? age_ms / 1000 : 0;
+    return store_seq_age_ms(d->store, oldest) / 1000;
 }
 
 void deliver_metrics_init(struct deliver *d)

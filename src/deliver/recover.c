@@ -20,12 +20,8 @@ static int on_retry(void *ctx, const struct retry_record *rt)
     const struct destination *dest = d->source.find(d->source.ctx, rt->dest_num);
     struct sched_dest *sd = deliver_dest_state(d, rt->dest_num, dest);
     const int64_t now = loop_mono_ms(d->loop);
-    int64_t delay = rt->next_at_ms - loop_wall_ms(d->loop);
-    if (delay < 0 || dest == NULL) {
-        delay = 0;
-    } else if (delay > retry_longest(&d->retry)) { /* the wall clock was set back */
-        delay = retry_longest(&d->retry);
-    }
+    const int64_t delay =
+        dest == NULL ? 0 : retry_left(&d->retry, rt, loop_wall_ms(d->loop), store_age_ms(d->store));
     struct work *w = sched_add(d->sched, sd, rt->event_seq, rt->number, time_add(now, delay), now);
     w->stored = true;
     w->manual = rt->manual;
@@ -58,7 +54,7 @@ static int on_attempt(void *ctx, const struct attempt_record *at)
 int deliver_recover(struct deliver *d)
 {
     loop_refresh(d->loop);
-    int rc = store_each_retry(d->store, on_retry, d);
+    int rc = store_each_retry(d->store, 0, 0, on_retry, d);
     if (rc == 0) {
         rc = store_each_event(d->store, d->stored_low, on_event, d);
     }

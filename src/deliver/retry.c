@@ -35,6 +35,24 @@ int64_t retry_delay(const struct retry_policy *p, uint32_t number, int64_t retry
     return retry_after_ms > delay ? retry_after_ms : delay;
 }
 
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t until(int64_t at_ms, int64_t now_ms) /* a clock before 1970 counts as 1970 */
+{
+    const int64_t from_ms = now_ms > 0 ? now_ms : 0;
+    return at_ms > from_ms ? at_ms - from_ms : 0;
+}
+
+int64_t retry_left(const struct retry_policy *p, const struct retry_record *rt, int64_t wall_ms,
+                   int64_t age_ms)
+{
+    const int64_t left = smaller(until(rt->next_at_ms, wall_ms), until(rt->due_age_ms, age_ms));
+    return smaller(left, retry_longest(p));
+}
+
 int64_t retry_longest(const struct retry_policy *p)
 {
     int64_t longest = p->n_schedule != 0 ? 0 : p->max_delay_ms;

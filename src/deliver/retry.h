@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "longline/record.h"
 #include "longline/rng.h"
 
 #define RETRY_MAX_SCHEDULE 32
@@ -33,5 +34,9 @@ int64_t retry_delay(const struct retry_policy *p, uint32_t number, int64_t retry
 
 /* No delay is longer: what a record says beyond it comes from a clock that was wrong. */
 int64_t retry_longest(const struct retry_policy *p);
+/* What is left of the delay at a start, from 0 to retry_longest. The wall clock may have been set
+ * back since, and the age clock stood still while nothing ran: the sooner of the two decides. */
+int64_t retry_left(const struct retry_policy *p, const struct retry_record *rt, int64_t wall_ms,
+                   int64_t age_ms);
 
 #endif

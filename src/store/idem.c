@@ -3,6 +3,10 @@
  * Idempotency keys: a 128-bit hash of tenant and event id, in buckets of time, so that the old ones
  * are a range at the front of the tree. A bucket is a sixth of the time to live, so a look-up asks
  * a handful of buckets, newest first. Keys that are not durable yet are also in a map.
+ *
+ * All times are of the age clock: a wall clock that is wrong makes no key forgotten or kept. A key
+ * is remembered for its time to live from the age that is stored with it; those of the first
+ * version have none and are remembered while their bucket is.
  */
 #include "store_internal.h"
 
@@ -10,8 +14,9 @@
 #include "longline/log.h"
 #include "longline/mem.h"
 
-#define HOUR_MS 3600000
+#define HOUR_MS IDEM_HOUR_MS
 #define BUCKETS 6 /* per time to live */
+#define V1_N    8U
 
 static struct str idem_key(const void *item)
 {
@@ -38,16 +43,16 @@ static int64_t ttl_ms(const struct store *s)
 }
 
 /* The hour in which the bucket of this moment ends. */
-static uint32_t hour_of(const struct store *s, int64_t now_ms)
+static uint32_t hour_of(const struct store *s, int64_t age_ms)
 {
     int64_t width = ttl_ms(s) / HOUR_MS / BUCKETS;
     width = width < 1 ? 1 : width;
-    return (uint32_t)((now_ms / HOUR_MS / width + 1) * width);
+    return (uint32_t)((age_ms / HOUR_MS / width + 1) * width);
 }
 
-uint32_t idem_expired_hour(const struct store *s, int64_t now_ms)
+uint32_t idem_expired_hour(const struct store *s, int64_t age_ms)
 {
-    const int64_t oldest = now_ms - ttl_ms(s);
+    const int64_t oldest = age_ms - ttl_ms(s);
     return oldest > 0 ? (uint32_t)(oldest / HOUR_MS) : 0;
 }
 
@@ -154,7 +159,7 @@ void store_put_idempotency(struct store *s, struct str tenant_id, struct str eve
     struct op *op = batch_add(b, OP_PUT_IDEM);
     struct list *node = list_pop_head(&s->spare_idems);
     struct idem *i = node != NULL ? LIST_ENTRY(node, struct idem, node) : mem_zalloc(sizeof(*i));
-    const int64_t now = store_now_ms(s);
+    const int64_t now = store_age_ms(s);
     unsigned char bytes[KEY_IDEM + IDEM_BYTES];
     const uint32_t hour = hour_of(s, now);
 
@@ -168,6 +173,7 @@ void store_put_idempotency(struct store *s, struct str tenant_id, struct str eve
     put_be32(bytes, hour);
     memcpy(bytes + 4, i->hash, sizeof(i->hash));
     put_be64(bytes + KEY_IDEM + SEAL_BYTES, seq);
+    put_be64(bytes + KEY_IDEM + SEAL_BYTES + 8, (uint64_t)now);
     value_seal(bytes + KEY_IDEM, IDEM_BYTES);
     op->offset = b->data.n;
     op->n = sizeof(bytes);
@@ -181,8 +187,9 @@ void store_put_idempotency(struct store *s, struct str tenant_id, struct str eve
 
 static int find_durable(struct store *s, const unsigned char hash[16], uint64_t *seq)
 {
-    const int64_t oldest = store_now_ms(s) - ttl_ms(s);
+    const int64_t now = store_age_ms(s);
 
+    forget_hours(s, idem_expired_hour(s, now));
     for (size_t i = s->n_idem_hours; i-- > 0;) {
         unsigned char bytes[KEY_IDEM];
         MDB_val key = val_of(bytes, sizeof(bytes));
@@ -197,7 +204,7 @@ static int find_durable(struct store *s, const unsigned char hash[16], uint64_t 
             continue;
         }
         rc = rc != 0 ? err_from_mdb(rc) : value_open(&value, &payload);
-        if (rc == 0 && payload.n != 8) {
+        if (rc == 0 && payload.n != V1_N && payload.n != IDEM_BYTES - SEAL_BYTES) {
             rc = ERR_CORRUPT;
         }
         if (rc != 0) {
@@ -205,7 +212,9 @@ static int find_durable(struct store *s, const unsigned char hash[16], uint64_t 
             return rc;
         }
         *seq = get_be64(payload.p);
-        return SEQ_MS(*seq) >= oldest ? 0 : ERR_NOT_FOUND;
+        return payload.n == V1_N || now - (int64_t)get_be64(payload.p + 8) <= ttl_ms(s)
+                   ? 0
+                   : ERR_NOT_FOUND;
     }
     return ERR_NOT_FOUND;
 }

@@ -53,6 +53,22 @@ int64_t store_now_ms(struct store *s)
     return steady_now(&s->steady, loop_wall_ms(s->loop), loop_mono_ms(s->loop));
 }
 
+int64_t store_age_ms(struct store *s)
+{
+    return age_clock_now(&s->age, loop_mono_us(s->loop) / 1000);
+}
+
+int64_t store_seq_age_ms(struct store *s, uint64_t seq)
+{
+    const int64_t age_ms = store_now_ms(s) - SEQ_MS(seq);
+    return age_ms > 0 ? age_ms : 0;
+}
+
+uint64_t store_cutoff(const struct store *s)
+{
+    return atomic_load_explicit(&s->gauges.cutoff_seq, memory_order_relaxed);
+}
+
 uint64_t store_next_seq(struct store *s)
 {
     return seqgen_next(&s->seqgen, store_now_ms(s));
@@ -140,12 +156,10 @@ static struct op *add_small(struct store *s, enum op_kind kind, const void *p, s
 
 void store_put_retry(struct store *s, const struct retry_record *rt)
 {
-    unsigned char value[RETRY_BYTES];
+    unsigned char value[SEAL_BYTES + RETRY_PAYLOAD];
     struct op *op;
 
-    put_be32(value + SEAL_BYTES, rt->number);
-    put_be64(value + SEAL_BYTES + 4, (uint64_t)rt->next_at_ms);
-    value[SEAL_BYTES + 12] = rt->manual ? 1 : 0;
+    retry_encode(value + SEAL_BYTES, rt);
     value_seal(value, sizeof(value));
     op = add_small(s, OP_PUT_RETRY, value, sizeof(value));
     op->seq = rt->event_seq;

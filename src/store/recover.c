@@ -4,6 +4,7 @@
 #include "longline/log.h"
 
 #include "query/read.h"
+#include "record/record_internal.h"
 
 #define HEADS_MAX  ((size_t)64 * 1024 * 1024)
 #define DROP_EVERY 16384U /* rows between two releases of mapped memory */
@@ -152,24 +153,23 @@ static int retry_row(struct scan *sc, const MDB_val *key, const MDB_val *value)
         .dest_num = get_be32((const unsigned char *)key->mv_data + 8),
         .number = 1,
     };
-    if (rc == 0 && p.n != RETRY_BYTES - SEAL_BYTES) {
-        rc = ERR_CORRUPT;
+    if (rc == 0) {
+        rc = retry_decode(&rt, p);
     }
     if (rc != 0) { /* when and how often is lost; that it is owed is not: due at once */
         log_row(sc, "rt", key, rc);
         return sc->on_retry(sc->ctx, &rt);
     }
-    rt.number = get_be32(p.p);
-    rt.next_at_ms = (int64_t)get_be64(p.p + 4);
-    rt.manual = p.p[12] != 0;
     return sc->on_retry(sc->ctx, &rt);
 }
 
-int store_each_retry(struct store *s, store_retry_fn fn, void *ctx)
+int store_each_retry(struct store *s, uint64_t from_seq, uint32_t from_dest, store_retry_fn fn,
+                     void *ctx)
 {
-    static const char first[1] = {0};
+    unsigned char first[KEY_RETRY];
     struct scan sc = {.s = s, .tree = TREE_RT, .row = retry_row, .on_retry = fn, .ctx = ctx};
-    return scan_run(&sc, str_of(first, sizeof(first)));
+    key_retry(first, from_seq, from_dest);
+    return scan_run(&sc, str_of((const char *)first, sizeof(first)));
 }
 
 static int event_row(struct scan *sc, const MDB_val *key, const MDB_val *value)

@@ -172,7 +172,8 @@ static void on_look(void *ctx)
     struct store *s = ctx;
 
     LL_MAGIC_CHECK(s, STORE_MAGIC);
-    atomic_store(&s->gauges.now_ms, store_now_ms(s));
+    (void)store_now_ms(s); /* sees whether a step of the wall clock holds */
+    atomic_store(&s->gauges.age_ms, store_age_ms(s));
     if (mapped_bytes() > MAPPED_MAX) {
         env_drop_cache(&s->journal);
         index_drop_cache(s);
@@ -221,7 +222,6 @@ static int load_numbers(struct store *s, MDB_txn *txn)
 {
     const MDB_dbi mt = s->journal.dbi[TREE_MT];
     unsigned char bytes[32];
-    unsigned char ages[AGES_BYTES];
     int rc = meta_get(txn, mt, META_LOW, bytes, 8);
 
     s->low = rc == 0 ? get_be64(bytes) : 0;
@@ -240,13 +240,36 @@ static int load_numbers(struct store *s, MDB_txn *txn)
         rc = meta_get(txn, mt, META_TIME, bytes, 8);
         s->closed_ms = rc == 0 ? (int64_t)get_be64(bytes) : 0;
     }
-    if (rc == 0 || rc == ERR_NOT_FOUND) {
-        rc = meta_get(txn, mt, META_AGES, ages, sizeof(ages));
-        if (rc == 0) {
-            ages_read(&s->writer.ages, ages);
-        }
-    }
     return rc == ERR_NOT_FOUND ? 0 : rc;
+}
+
+/* In a new directory the age clock begins at 0. In one from before there was this clock, the
+ * idempotency keys are in buckets of the wall clock, the newest of which ends now. */
+static int load_age(struct store *s, MDB_txn *txn)
+{
+    const MDB_dbi mt = s->journal.dbi[TREE_MT];
+    unsigned char bytes[AGES_BYTES];
+    MDB_cursor *cur;
+    MDB_val key;
+    MDB_val value;
+    int64_t newest_ms = 0;
+    int rc = meta_get(txn, mt, META_AGE, bytes, sizeof(bytes));
+
+    if (rc == 0) {
+        ages_read(&s->writer.ages, bytes);
+    }
+    if (rc != ERR_NOT_FOUND) {
+        return rc;
+    }
+    rc = mdb_cursor_open(txn, s->journal.dbi[TREE_IK], &cur);
+    if (rc == 0) {
+        if (mdb_cursor_get(cur, &key, &value, MDB_LAST) == 0) {
+            newest_ms = get_be32(key.mv_data) * IDEM_HOUR_MS;
+        }
+        mdb_cursor_close(cur);
+    }
+    ages_write(&s->writer.ages, newest_ms, bytes);
+    return meta_put(txn, mt, META_AGE, bytes, sizeof(bytes));
 }
 
 /* A new journal beside an index: there was an earlier one, which is lost or was cut to nothing. */
@@ -316,6 +339,9 @@ static int load_meta(struct store *s, struct err_detail *err)
     }
     if (rc == 0) {
         rc = load_numbers(s, txn);
+    }
+    if (rc == 0) {
+        rc = load_age(s, txn);
     }
     if (rc == 0) {
         s->last_event = last_key(txn, s->journal.dbi[TREE_EV]);
@@ -444,13 +470,14 @@ static uint64_t greatest(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
-/* Continues from the newest of what is known: a row, or the last orderly end. */
-static void start_clock(struct store *s)
+/* Seqs go on from the newest of what is known: a row, or the last orderly end. */
+static void start_clocks(struct store *s)
 {
     const int64_t row_ms = SEQ_MS(s->seqgen.last);
     steady_init(&s->steady, loop_wall_ms(s->loop), loop_mono_ms(s->loop),
                 row_ms > s->closed_ms ? row_ms : s->closed_ms);
-    atomic_store(&s->gauges.now_ms, store_now_ms(s));
+    age_clock_init(&s->age, s->writer.ages.saved_ms, loop_mono_us(s->loop) / 1000);
+    atomic_store(&s->gauges.age_ms, s->age.now_ms);
 }
 
 int store_open(struct store **out, struct loop *l, const struct store_options *o,
@@ -469,7 +496,8 @@ int store_open(struct store **out, struct loop *l, const struct store_options *o
     s->seqgen.last = greatest(greatest(s->last_event, s->last_attempt),
                               greatest(s->index.feed.upto[0], s->index.feed.upto[1]));
     s->seqgen.last = greatest(s->seqgen.last, s->low);
-    start_clock(s);
+    s->seqgen.last = greatest(s->seqgen.last, ages_last(&s->writer.ages));
+    start_clocks(s);
     level_look(s);
     rc = mailbox_open(&s->mailbox, l, on_messages, s);
     if (rc != 0) {

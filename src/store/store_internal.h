@@ -22,6 +22,7 @@
 #include "journal/batch.h"
 #include "journal/env.h"
 #include "record/schema.h"
+#include "upkeep/age_clock.h"
 #include "upkeep/ages.h"
 #include "upkeep/steady.h"
 
@@ -39,15 +40,17 @@ struct gauges {
     _Atomic uint64_t journal_used, journal_pinned, journal_file;
     _Atomic uint64_t index_used, index_file;
     _Atomic uint64_t disk_free;
-    _Atomic int64_t since_scan; /* bytes put minus bytes deleted since they were taken */
-    _Atomic int64_t now_ms;     /* store_now_ms, for the purge of an idle store */
+    _Atomic int64_t since_scan;  /* bytes put minus bytes deleted since they were taken */
+    _Atomic int64_t age_ms;      /* store_age_ms, at least as late as any row in the queue */
+    _Atomic uint64_t cutoff_seq; /* see store_cutoff */
     _Atomic uint64_t purged_events, purged_attempts; /* outside of batches */
     _Atomic uint64_t rows_committed, rows_indexed;
     _Atomic int fail_commit_in; /* tests: the n-th commit from now fails; 0: none */
 };
 
-struct purge { /* where the walk by size stands */
-    uint64_t event_pos;
+struct purge {          /* where the walks stand */
+    uint64_t old_pos;   /* by age */
+    uint64_t event_pos; /* by size */
     uint64_t attempt_pos;
     bool more; /* the last slice ended for lack of budget, not of rows */
 };
@@ -105,7 +108,7 @@ struct store {
     struct index index;
     struct mailbox *mailbox;
     struct loop_hook hook;
-    struct timer look; /* four times a second: clock for the purge, resident memory */
+    struct timer look; /* four times a second: the age clock, resident memory */
     struct timer idle; /* calls waiters that had nothing to wait for */
 
     struct batch *open; /* being filled in this turn */
@@ -114,6 +117,7 @@ struct store {
     struct list idle_waiters;
     size_t pending_bytes;
 
+    struct age_clock age;
     struct steady steady;
     int64_t closed_ms; /* when the last run ended in good order; 0: not known */
     struct seqgen seqgen;
@@ -156,7 +160,7 @@ int wtxn_apply(struct wtxn *t, const struct batch *b) LL_MUST_USE;
 
 /* ---- purge.c ---- */
 struct purge_job {
-    uint64_t cutoff_seq;  /* rows below are too old */
+    uint64_t cutoff_seq;  /* rows below are too old and below low */
     uint32_t cutoff_hour; /* idempotency buckets that ended before are too old */
     uint64_t excess;      /* bytes to be freed by size */
     bool is_full;         /* so much that the log of what is pending may go too */
@@ -183,7 +187,8 @@ int recover_check_objects(struct store *s, struct err_detail *err) LL_MUST_USE;
 int idem_load(struct store *s) LL_MUST_USE; /* the buckets that exist */
 void idem_fini(struct store *s);
 void idem_done(struct store *s, struct batch *b); /* b is durable or given up */
-uint32_t idem_expired_hour(const struct store *s, int64_t now_ms);
+#define IDEM_HOUR_MS INT64_C(3600000) /* buckets are numbered by the hour in which they end */
+uint32_t idem_expired_hour(const struct store *s, int64_t age_ms);
 
 /* ---- put.c ---- */
 int64_t store_now_ms(struct store *s);      /* loop thread; see steady.h */

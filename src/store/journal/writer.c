@@ -79,6 +79,7 @@ void writer_push(struct store *s, struct batch *b)
     struct writer *w = &s->writer;
     bool wake;
 
+    atomic_store(&s->gauges.age_ms, store_age_ms(s)); /* later than all that is in b */
     (void)pthread_mutex_lock(&w->mu);
     list_push_tail(&w->queue, &b->node);
     w->n_queued++;
@@ -117,15 +118,6 @@ struct batch *writer_take_back(struct store *s)
 
 /* ---- one commit ---- */
 
-static uint64_t cutoff_seq(const struct store *s, int64_t now_ms)
-{
-    const int64_t retention_ms = atomic_load(&s->limits.retention_ms);
-    const uint64_t by_age = ages_cutoff(&s->writer.ages, now_ms, retention_ms);
-    const int64_t oldest = now_ms - retention_ms;
-    const uint64_t by_seq = oldest > 0 ? SEQ_FROM_MS(oldest) : 0;
-    return by_seq > by_age ? by_seq : by_age;
-}
-
 static int last_seq(struct wtxn *t, enum journal_tree tree, uint64_t *last)
 {
     MDB_cursor *cur;
@@ -140,22 +132,32 @@ static int last_seq(struct wtxn *t, enum journal_tree tree, uint64_t *last)
     return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
-static int note_age(struct store *s, struct wtxn *t, int64_t now_ms, struct purge_job *job)
+static int save_age(struct store *s, struct wtxn *t, int64_t age_ms)
 {
     unsigned char bytes[AGES_BYTES];
+    ages_write(&s->writer.ages, age_ms, bytes);
+    return meta_put(t->txn, t->env->dbi[TREE_MT], META_AGE, bytes, sizeof(bytes)) == 0
+               ? 0
+               : MDB_CORRUPTED;
+}
+
+static int note_age(struct store *s, struct wtxn *t, int64_t age_ms, bool *has_mark)
+{
+    struct ages *a = &s->writer.ages;
+    const int64_t retention_ms = atomic_load(&s->limits.retention_ms);
     uint64_t last = 0;
+    MDB_stat keys = {0};
     int rc = last_seq(t, TREE_EV, &last);
 
     rc = rc == 0 ? last_seq(t, TREE_AT, &last) : rc;
-    if (rc != 0 ||
-        !ages_note(&s->writer.ages, last, now_ms, atomic_load(&s->limits.retention_ms))) {
+    rc = rc == 0 ? mdb_stat(t->txn, t->env->dbi[TREE_IK], &keys) : rc;
+    if (rc != 0) {
         return rc;
     }
-    job->has_mark = true;
-    ages_write(&s->writer.ages, bytes);
-    return meta_put(t->txn, t->env->dbi[TREE_MT], META_AGES, bytes, sizeof(bytes)) == 0
-               ? 0
-               : MDB_CORRUPTED;
+    *has_mark = ages_note(a, last, age_ms, retention_ms) ||
+                ((last != 0 || keys.ms_entries != 0) && ages_are_unsaved(a, age_ms));
+    atomic_store(&s->gauges.cutoff_seq, ages_cutoff(a, age_ms, retention_ms));
+    return *has_mark ? save_age(s, t, age_ms) : 0;
 }
 
 static bool purge_is_due(struct store *s, int64_t now_ns)
@@ -171,26 +173,27 @@ static bool purge_is_due(struct store *s, int64_t now_ns)
 static int purge_in(struct store *s, struct wtxn *t, size_t n_arrived, struct purge_job *job)
 {
     struct writer *w = &s->writer;
-    const int64_t now_ms = atomic_load(&s->gauges.now_ms);
+    const int64_t age_ms = atomic_load(&s->gauges.age_ms);
     const uint64_t excess = level_excess(s);
     /* At least what arrived since the last slice, and a little more. */
     const size_t wanted = 2 * n_arrived + 64;
+    bool has_mark = false;
     int rc;
 
     w->purge.more = false;
     if (!level_may_purge(s)) {
         return 0;
     }
-    rc = note_age(s, t, now_ms, job);
+    rc = note_age(s, t, age_ms, &has_mark);
     if (rc != 0) {
         return rc;
     }
     *job = (struct purge_job){
-        .cutoff_seq = cutoff_seq(s, now_ms),
-        .cutoff_hour = idem_expired_hour(s, now_ms),
+        .cutoff_seq = ages_ended_below(atomic_load(&s->gauges.cutoff_seq), w->low),
+        .cutoff_hour = idem_expired_hour(s, age_ms),
         .excess = excess,
         .is_full = level_of(s, 0) >= STORE_LEVEL_FULL,
-        .has_mark = job->has_mark,
+        .has_mark = has_mark,
         .low = w->low,
         .max_rows =
             excess != 0 || n_arrived == 0 || wanted > PURGE_MAX_ROWS ? PURGE_MAX_ROWS : wanted,
@@ -223,6 +226,9 @@ static int commit(struct store *s, struct batch *b, struct purge_job *job)
     }
     if (rc == 0 && (b == NULL || purge_is_due(s, mono_ns()))) {
         rc = purge_in(s, &t, b != NULL ? b->n_events + b->n_attempts : 0, job);
+    }
+    if (rc == 0 && b != NULL && b->last) {
+        rc = save_age(s, &t, atomic_load(&s->gauges.age_ms));
     }
     if (rc == 0 && b != NULL) {
         rc = mdb_stat(t.txn, s->journal.dbi[TREE_RT], &retries);

@@ -83,6 +83,15 @@ int store_get_event(struct store *s, uint64_t seq, struct arena *a, struct event
     return rc == 0 ? read_event(s, seq, row, a, out) : rc;
 }
 
+int store_get_event_head(struct store *s, uint64_t seq, struct arena *a, struct event_record *out)
+{
+    struct str row = STR_NULL;
+    const int rc = read_row(s, STORE_EVENTS, seq, &row);
+    return rc != 0 ? rc
+                   : checked(STORE_EVENTS, seq,
+                             row_event(s->read_txn, &s->journal, seq, row, true, a, out));
+}
+
 int store_get_attempt(struct store *s, uint64_t seq, struct arena *a, struct attempt_record *out)
 {
     struct str row = STR_NULL;

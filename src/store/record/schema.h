@@ -7,8 +7,8 @@
  *   ev  seq8                  the first ROW_MAX bytes of an encoded event
  *   at  seq8                  the same of an encoded attempt
  *   bd  seq8 chunk2           the next ROW_MAX bytes of either (both draw from one number space)
- *   rt  event_seq8 dest4      sealed: number4 next_at_ms8 manual1
- *   ik  hour4 hash16          sealed: seq8; the hour is the one in which the bucket ends
+ *   rt  event_seq8 dest4      sealed: see retry.c of record/
+ *   ik  hour4 hash16          sealed: seq8 age8; the bucket ends with that hour of the age clock
  *   cf  kind1 key             sealed: the object
  *   mt  name                  sealed: see the META_ names
  *
@@ -60,10 +60,10 @@ enum index_tree { TREE_PO, TREE_EA, TREE_ID, TREE_IMT, N_INDEX_TREES };
 #define META_SKEW      "skew"     /* four i64: see struct skew */
 #define META_CLEAN     "clean"    /* u8: 1 after an orderly shutdown */
 #define META_TIME      "time"     /* u64: the time of an orderly shutdown */
-#define META_AGES      "ages"     /* see ages.h */
+#define META_AGE       "age"      /* the age clock and the marks: see ages.h ("ages" was another) */
 #define META_UPTO      "upto"     /* index: two u64, the last event and attempt it holds */
 
-#define META_MAX       128U /* the longest of these values */
+#define META_MAX       1200U /* the longest of these values */
 
 #define KEY_SEQ        8U
 #define KEY_CHUNK      10U
@@ -74,8 +74,7 @@ enum index_tree { TREE_PO, TREE_EA, TREE_ID, TREE_IMT, N_INDEX_TREES };
 
 #define SEAL_VERSION   1
 #define SEAL_BYTES     5U
-#define RETRY_BYTES    (SEAL_BYTES + 13U)
-#define IDEM_BYTES     (SEAL_BYTES + 8U)
+#define IDEM_BYTES     (SEAL_BYTES + 16U)
 
 /* LMDB takes pointers to what it only reads without const. */
 static inline MDB_val val_of(const void *p, size_t n)

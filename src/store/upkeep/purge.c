@@ -2,9 +2,12 @@
 /*
  * Deleting in slices that fit into a commit.
  *
- * By age: the front of ev, at, rt and ik, whatever its state. By size: resolved events, oldest
- * first, walking on from where the last slice stopped and starting over at `low`; an event is
- * resolved when it is below low and has no retry rows. An attempt goes when its event is gone; when
+ * An event is resolved when it is below `low` and has no retry rows. No other one is deleted here:
+ * deliver ends what is owed and too old, with an attempt that says so, and deletes the retry rows.
+ *
+ * By age: resolved events that are too old, the attempts that are, and the front of ik. By size:
+ * resolved events, oldest first. Both walks over the events go on from where the last slice stopped
+ * and start over when they reach their end. An attempt goes with them when its event is gone; when
  * the store is full and no resolved event is left, the oldest attempts go before their events. What
  * is pending needs none of them, and without that the attempts of one endpoint that fails would
  * fill the store up to the mark at which none may start.
@@ -69,14 +72,12 @@ static int del_record(struct wtxn *t, MDB_cursor *cur, uint64_t seq, const MDB_v
     return rc == 0 && has_chunks ? del_chunks(t, seq, job) : rc;
 }
 
-/* Rows whose key begins with a seq below the cutoff. */
-static int purge_front(struct wtxn *t, enum journal_tree tree, struct purge *p,
-                       struct purge_job *job, uint64_t *n)
+static int purge_old_attempts(struct wtxn *t, struct purge *p, struct purge_job *job)
 {
     MDB_cursor *cur;
     MDB_val key;
     MDB_val value;
-    int rc = wtxn_cursor(t, tree, &cur);
+    int rc = wtxn_cursor(t, TREE_AT, &cur);
 
     while (rc == 0) {
         uint64_t seq;
@@ -91,12 +92,8 @@ static int purge_front(struct wtxn *t, enum journal_tree tree, struct purge *p,
         if (seq >= job->cutoff_seq || is_spent(job, p)) {
             return 0;
         }
-        if (tree == TREE_RT) {
-            rc = del_row(cur, value.mv_size, job);
-        } else {
-            rc = del_record(t, cur, seq, &value, job);
-        }
-        (*n)++;
+        rc = del_record(t, cur, seq, &value, job);
+        job->n_attempts++;
     }
     return rc;
 }
@@ -163,19 +160,21 @@ static int place(struct wtxn *t, enum journal_tree tree, uint64_t pos, MDB_curso
     return rc;
 }
 
-static int purge_resolved_events(struct wtxn *t, struct purge *p, struct purge_job *job)
+/* Resolved events from *pos to `end`, until so many bytes were deleted. */
+static int purge_resolved_events(struct wtxn *t, struct purge *p, struct purge_job *job,
+                                 uint64_t *pos, uint64_t end, uint64_t enough)
 {
     size_t n_seen = 0;
 
-    while (n_seen++ < 2 * job->max_rows && job->bytes < job->excess && !is_spent(job, p)) {
+    while (n_seen++ < 2 * job->max_rows && job->bytes < enough && !is_spent(job, p)) {
         MDB_cursor *cur;
         MDB_val value;
         uint64_t seq = 0;
         bool is_pending = false;
-        int rc = place(t, TREE_EV, p->event_pos, &cur, &seq, &value);
+        int rc = place(t, TREE_EV, *pos, &cur, &seq, &value);
 
-        if (rc == MDB_NOTFOUND || (rc == 0 && seq >= job->low)) {
-            p->event_pos = 0; /* start over next time: what was pending may be resolved by then */
+        if (rc == MDB_NOTFOUND || (rc == 0 && seq >= end)) {
+            *pos = 0; /* start over next time: what was pending may be resolved by then */
             return 0;
         }
         if (rc == 0) {
@@ -188,7 +187,7 @@ static int purge_resolved_events(struct wtxn *t, struct purge *p, struct purge_j
         if (rc != 0) {
             return rc;
         }
-        p->event_pos = seq + 1;
+        *pos = seq + 1;
     }
     return 0;
 }
@@ -242,27 +241,23 @@ static int purge_attempts(struct wtxn *t, struct purge *p, struct purge_job *job
 
 int purge_slice(struct wtxn *t, struct purge *p, struct purge_job *job)
 {
-    uint64_t n_retries = 0;
     const size_t max_rows = job->max_rows;
     int rc;
 
     p->more = false;
     /* Half of the budget for events, so that attempts are never left behind. */
     job->max_rows = max_rows / 2;
-    rc = purge_front(t, TREE_EV, p, job, &job->n_events);
+    rc = purge_resolved_events(t, p, job, &p->old_pos, job->cutoff_seq, UINT64_MAX);
     job->max_rows = max_rows;
     if (rc == 0) {
-        rc = purge_front(t, TREE_AT, p, job, &job->n_attempts);
-    }
-    if (rc == 0) {
-        rc = purge_front(t, TREE_RT, p, job, &n_retries);
+        rc = purge_old_attempts(t, p, job);
     }
     if (rc == 0) {
         rc = purge_idem(t, p, job);
     }
     if (rc == 0 && job->excess != 0) {
         job->max_rows = job->n_rows + (max_rows - job->n_rows) / 2;
-        rc = purge_resolved_events(t, p, job);
+        rc = purge_resolved_events(t, p, job, &p->event_pos, job->low, job->excess);
         job->max_rows = max_rows;
     }
     if (rc == 0 && job->excess != 0) {

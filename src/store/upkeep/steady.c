@@ -24,15 +24,15 @@ static void judge_step(struct steady *t, int64_t step_ms)
         t->since_ms = t->mono_ms;
         log_warn("store.clock", LOG_INT("step_ms", step_ms),
                  LOG_CSTR("detail",
-                          "the wall clock stepped, or rows are much older than it: age is "
-                          "measured without the step until it has held for an hour"));
+                          "the wall clock stepped, or rows are much older than it: events are "
+                          "numbered without the step until it has held for an hour"));
         return;
     }
     if (t->mono_ms - t->since_ms >= STEADY_BELIEVE_MS) {
         t->now_ms += step_ms;
         t->step_ms = 0;
         log_warn("store.clock", LOG_INT("step_ms", step_ms),
-                 LOG_CSTR("detail", "the step has held: age is measured with it"));
+                 LOG_CSTR("detail", "the step has held: events are numbered with it"));
     }
 }
 

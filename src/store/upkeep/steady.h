@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The store's clock: what seqs are made from and what the age of rows is measured with.
+ * What seqs are made from; age is measured with another clock, see age_clock.h.
  *
- * A wall clock that is wrong for a moment, set by hand or read from a bad source, must not delete
- * what was acknowledged, nor carry the seqs into a future where no row ever gets old. So this clock
- * goes with the monotonic one. It follows the wall clock at no more than twice its own speed while
- * they are close, and takes over a greater step only when that has held for STEADY_BELIEVE_MS. An
- * hour: longer than any time service takes to put a clock right, and little against a retention of
- * days. Steps that are real (a suspended machine) are late by that hour, which deletes nothing.
+ * Seqs only grow. A wall clock that is wrong for a moment, set by hand or read from a bad source,
+ * would carry them into a future that they never come back from, and lists are in their order and
+ * filtered by time with their help. So this clock goes with the monotonic one. It follows the wall
+ * clock at no more than twice its own speed while they are close, and takes over a greater step
+ * only when that has held for STEADY_BELIEVE_MS. An hour: longer than any time service takes to put
+ * a clock right. After steps that are real (a suspended machine) seqs are late by that hour.
  *
  * At the start there is nothing to compare the wall clock with but what is stored: when it is
  * further ahead of that than STEADY_GAP_MS, the step has to hold in the same way.

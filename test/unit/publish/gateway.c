@@ -331,6 +331,6 @@ size_t gw_retries(struct gateway *g)
 {
     size_t n = 0;
     fx_commit(g->fx);
-    assert_int_equal(store_each_retry(g->fx->store, on_retry, &n), 0);
+    assert_int_equal(store_each_retry(g->fx->store, 0, 0, on_retry, &n), 0);
     return n;
 }

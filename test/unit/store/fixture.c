@@ -17,6 +17,7 @@
 
 #define MIB         ((int64_t)1024 * 1024)
 #define DEADLINE_MS 60000
+#define LOOK_MAX_MS 9000
 
 static int64_t wall_ns(void *ctx)
 {
@@ -154,6 +155,16 @@ void fx_turns(struct fixture *f, int64_t ms)
     timer_in(&t, ms);
     while (!fired) {
         (void)loop_turn(f->loop, true);
+    }
+}
+
+void fx_pass(struct fixture *f, int64_t ms)
+{
+    for (int64_t step; ms > 0; ms -= step) {
+        step = ms < LOOK_MAX_MS ? ms : LOOK_MAX_MS;
+        f->shift_ms += step;
+        loop_refresh(f->loop);
+        (void)store_age_ms(f->store);
     }
 }
 

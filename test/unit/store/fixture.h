@@ -16,7 +16,7 @@ struct fixture {
     char dir[64];
     struct store_cfg cfg;
     struct clock clock;
-    int64_t shift_ms; /* time that passed: the loop's clocks run ahead of the system's by this */
+    int64_t shift_ms; /* both clocks of the loop run ahead of the system's by this; see fx_pass */
     int64_t step_ms;  /* what somebody set the wall clock ahead by */
     struct loop *loop;
     struct store *store;
@@ -35,6 +35,8 @@ int fx_try_open(struct fixture *f, struct err_detail *err);
 void fx_close(struct fixture *f);
 void fx_commit(struct fixture *f);            /* what was put is durable */
 void fx_turns(struct fixture *f, int64_t ms); /* runs the loop for about that long */
+/* That much time passes, and the store looks at its clock as often as it does by itself. */
+void fx_pass(struct fixture *f, int64_t ms);
 /* Runs the loop until the index has everything. */
 void fx_indexed(struct fixture *f);
 /* Turns until check(ctx) or a deadline; fails the test then. */

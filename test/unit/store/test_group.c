@@ -106,7 +106,7 @@ static void test_attempt_and_the_end_of_its_retry(void **state)
         store_del_retry(f->store, events[i], 1);
     }
     crash_after_one_commit(f);
-    assert_int_equal(store_each_retry(f->store, see_retry, &r), 0);
+    assert_int_equal(store_each_retry(f->store, 0, 0, see_retry, &r), 0);
     for (size_t i = 0; i < N_GROUPS; i++) {
         struct attempt_record at;
         int rc;

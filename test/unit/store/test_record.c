@@ -67,6 +67,12 @@ static struct attempt_record attempt_v1(void)
     };
 }
 
+static struct retry_record retry_v2(void)
+{
+    return (struct retry_record){
+        .number = 4, .next_at_ms = 1767225661000, .due_age_ms = 86400123, .manual = true};
+}
+
 static void same_event(const struct event_record *a, const struct event_record *b)
 {
     assert_int_equal(a->seq, b->seq);
@@ -152,6 +158,39 @@ static void test_golden(void **state)
     assert_int_equal(attempt_encode(&b, &want), 0);
     assert_true(str_eq(buf_str(&b), file));
     buf_fini(&b);
+}
+
+static void check_retry(const char *name, int64_t due_age_ms)
+{
+    static char bytes[GOLDEN_MAX];
+    const struct retry_record want = retry_v2();
+    const struct str file = read_golden(name, bytes);
+    struct retry_record got = {0};
+
+    assert_int_equal(retry_decode(&got, file), 0);
+    assert_int_equal(got.number, want.number);
+    assert_int_equal(got.next_at_ms, want.next_at_ms);
+    assert_int_equal(got.manual, want.manual);
+    assert_int_equal(got.due_age_ms, due_age_ms);
+}
+
+static void test_golden_retry(void **state)
+{
+    static char bytes[GOLDEN_MAX];
+    const struct retry_record rt = retry_v2();
+    const struct str file = read_golden("retry_v2.bin", bytes);
+    unsigned char out[RETRY_PAYLOAD];
+    struct retry_record got;
+
+    (void)state;
+    check_retry("retry_v1.bin", RETRY_NO_AGE);
+    check_retry("retry_v2.bin", rt.due_age_ms);
+    retry_encode(out, &rt);
+    assert_true(str_eq(file, str_of((const char *)out, sizeof(out))));
+    for (size_t n = 0; n < RETRY_PAYLOAD; n++) {
+        assert_int_equal(retry_decode(&got, str_of((const char *)out, n)),
+                         n == RETRY_PAYLOAD_V1 ? 0 : ERR_CORRUPT);
+    }
 }
 
 /* Every truncation and every flipped bit is noticed. */
@@ -253,6 +292,8 @@ static int write_golden(const char *dir)
     const struct event_record events[] = {event_v1(), event_v1_empty()};
     static const char *const names[] = {"event_v1.bin", "event_v1_empty.bin"};
     const struct attempt_record at = attempt_v1();
+    const struct retry_record rt = retry_v2();
+    unsigned char retry[RETRY_PAYLOAD];
     struct buf buf;
     int rc = 0;
     for (size_t i = 0; i < 2; i++) {
@@ -261,6 +302,8 @@ static int write_golden(const char *dir)
         blob_unref(b);
     }
     buf_init(&buf, GOLDEN_MAX);
+    retry_encode(retry, &rt);
+    rc |= write_file(dir, "retry_v2.bin", str_of((const char *)retry, sizeof(retry)));
     rc |= attempt_encode(&buf, &at) != 0 || write_file(dir, "attempt_v1.bin", buf_str(&buf)) != 0;
     buf_fini(&buf);
     return rc;
@@ -270,6 +313,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden),
+        cmocka_unit_test(test_golden_retry),
         cmocka_unit_test(test_damage),
         cmocka_unit_test(test_limits),
     };
