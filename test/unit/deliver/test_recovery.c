@@ -95,6 +95,28 @@ static void test_retry(void **state)
     assert_int_equal(gw_retries(g), 0);
 }
 
+/* A wall clock that is set back while nothing runs does not make the retry late. */
+static void test_retry_clock_back(void **state)
+{
+    struct gateway *g = *state;
+    struct gw_attempt at[GW_MAX_ATTEMPTS];
+    g->cfg.retry_interval_ms = 700;
+    g->cfg.retry_max_delay_ms = 700;
+    deliver_reload(g->deliver, &g->cfg);
+    ob_script(&g->out, fail_all, 1);
+    (void)gw_dest(g, "d1", "*", "");
+    const uint64_t seq = gw_event(g, "e1");
+    gw_wait(g, one_failed, g, "the first attempt");
+    gw_close(g);
+    g->fx->step_ms = -INT64_C(10) * 24 * 3600 * 1000;
+    gw_open(g);
+    follow(g, "d1");
+    assert_int_equal(gw_pending(g), 1);
+    gw_wait_pending(g, 0);
+    assert_int_equal(gw_attempts(g, seq, at), 2);
+    assert_true(at[1].success);
+}
+
 static void test_resolved(void **state)
 {
     struct gateway *g = *state;
@@ -247,6 +269,7 @@ int main(void)
         WITH_GW(test_fresh),
         WITH_GW(test_half_resolved),
         WITH_GW(test_retry),
+        WITH_GW(test_retry_clock_back),
         WITH_GW(test_resolved),
         WITH_GW(test_manual),
         WITH_GW(test_deleted_destination),

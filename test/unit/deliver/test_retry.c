@@ -97,6 +97,24 @@ static void test_longest(void **state)
     assert_true(retry_longest(&brief) == RETRY_AFTER_CAP_MS);
 }
 
+/* The sooner of the two clocks, and never later than any delay is. */
+static void test_left(void **state)
+{
+    (void)state;
+    const struct retry_policy p = {.interval_ms = 1000, .max_delay_ms = 10000, .limit = 1};
+    struct retry_record rt = {.next_at_ms = 5000, .due_age_ms = 700};
+    assert_int_equal(retry_left(&p, &rt, 4000, 100), 600);
+    assert_int_equal(retry_left(&p, &rt, 4900, 100), 100);
+    assert_int_equal(retry_left(&p, &rt, -1000000000, 100), 600); /* set back */
+    assert_int_equal(retry_left(&p, &rt, 9000, 100), 0);
+    assert_int_equal(retry_left(&p, &rt, 4000, 800), 0);
+    rt.due_age_ms = RETRY_NO_AGE; /* of the first version */
+    assert_int_equal(retry_left(&p, &rt, 4000, 100), 1000);
+    assert_true(retry_left(&p, &rt, INT64_MIN, 100) == 5000);
+    rt.next_at_ms = INT64_MAX;
+    assert_true(retry_left(&p, &rt, INT64_MIN, 0) == RETRY_AFTER_CAP_MS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -104,6 +122,7 @@ int main(void)
         cmocka_unit_test(test_cap_and_overflow),
         cmocka_unit_test(test_jitter_only_adds),
         cmocka_unit_test(test_longest),
+        cmocka_unit_test(test_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
