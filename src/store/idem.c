@@ -14,9 +14,7 @@
 #include "longline/log.h"
 #include "longline/mem.h"
 
-#define HOUR_MS IDEM_HOUR_MS
-#define BUCKETS 6 /* per time to live */
-#define V1_N    8U
+#define V1_N 8U /* bytes of a key's value that has no age */
 
 static struct str idem_key(const void *item)
 {
@@ -42,18 +40,9 @@ static int64_t ttl_ms(const struct store *s)
     return atomic_load_explicit(&s->limits.idempotency_ttl_ms, memory_order_relaxed);
 }
 
-/* The hour in which the bucket of this moment ends. */
-static uint32_t hour_of(const struct store *s, int64_t age_ms)
-{
-    int64_t width = ttl_ms(s) / HOUR_MS / BUCKETS;
-    width = width < 1 ? 1 : width;
-    return (uint32_t)((age_ms / HOUR_MS / width + 1) * width);
-}
-
 uint32_t idem_expired_hour(const struct store *s, int64_t age_ms)
 {
-    const int64_t oldest = age_ms - ttl_ms(s);
-    return oldest > 0 ? (uint32_t)(oldest / HOUR_MS) : 0;
+    return idem_expired(age_ms, ttl_ms(s));
 }
 
 static void add_hour(struct store *s, uint32_t hour)
@@ -161,7 +150,7 @@ void store_put_idempotency(struct store *s, struct str tenant_id, struct str eve
     struct idem *i = node != NULL ? LIST_ENTRY(node, struct idem, node) : mem_zalloc(sizeof(*i));
     const int64_t now = store_age_ms(s);
     unsigned char bytes[KEY_IDEM + IDEM_BYTES];
-    const uint32_t hour = hour_of(s, now);
+    const uint32_t hour = idem_bucket(now, ttl_ms(s));
 
     list_init(&i->node);
     hash_id(i->hash, tenant_id, event_id);
@@ -212,7 +201,7 @@ static int find_durable(struct store *s, const unsigned char hash[16], uint64_t 
             return rc;
         }
         *seq = get_be64(payload.p);
-        return payload.n == V1_N || now - (int64_t)get_be64(payload.p + 8) <= ttl_ms(s)
+        return payload.n == V1_N || idem_is_alive((int64_t)get_be64(payload.p + 8), now, ttl_ms(s))
                    ? 0
                    : ERR_NOT_FOUND;
     }

@@ -24,6 +24,7 @@
 #include "record/schema.h"
 #include "upkeep/age_clock.h"
 #include "upkeep/ages.h"
+#include "upkeep/idem_time.h"
 #include "upkeep/steady.h"
 
 #define STORE_MAGIC 0x53544f52U
@@ -187,7 +188,6 @@ int recover_check_objects(struct store *s, struct err_detail *err) LL_MUST_USE;
 int idem_load(struct store *s) LL_MUST_USE; /* the buckets that exist */
 void idem_fini(struct store *s);
 void idem_done(struct store *s, struct batch *b); /* b is durable or given up */
-#define IDEM_HOUR_MS INT64_C(3600000) /* buckets are numbered by the hour in which they end */
 uint32_t idem_expired_hour(const struct store *s, int64_t age_ms);
 
 /* ---- put.c ---- */
