@@ -46,7 +46,9 @@ const struct cfg_key store_cfg_keys[] = {
      .def = "7d",
      .min = INT64_C(60) * 1000,
      .max = YEARS_MS,
-     .help = "Age at which events and attempts are deleted, delivered or not."},
+     .help =
+         "Age at which events and attempts are deleted, in time for which the gateway ran; what "
+         "is still to be delivered then ends as failed first."},
     {.name = "commit_interval_us_max",
      .kind = CFG_INT,
      .flags = CFG_RELOAD,
@@ -72,6 +74,6 @@ const struct cfg_key store_cfg_keys[] = {
      .min = INT64_C(60) * 1000,
      .max = HOUR_MS * 24 * 366,
      .help = "How long the id that a publisher gave an event is remembered, so that it is "
-             "delivered once."},
+             "delivered once; in time for which the gateway ran."},
 };
 const size_t store_cfg_n_keys = LL_COUNT(store_cfg_keys);
