@@ -161,7 +161,7 @@ int wtxn_apply(struct wtxn *t, const struct batch *b) LL_MUST_USE;
 
 /* ---- purge.c ---- */
 struct purge_job {
-    uint64_t cutoff_seq;  /* rows below are too old and below low */
+    uint64_t cutoff_seq;  /* rows below are too old */
     uint32_t cutoff_hour; /* idempotency buckets that ended before are too old */
     uint64_t excess;      /* bytes to be freed by size */
     bool is_full;         /* so much that the log of what is pending may go too */

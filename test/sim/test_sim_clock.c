@@ -66,6 +66,7 @@ enum row_state { ROW_FREE, ROW_FRESH, ROW_OWED, ROW_ENDED, ROW_ATTEMPT };
 struct row { /* on disk */
     enum row_state state;
     uint64_t seq;
+    uint64_t event_seq;   /* ROW_ATTEMPT */
     int64_t born_ms;      /* true time */
     int64_t added_ran_ms; /* ROW_FRESH: when it was taken on, by the time that was run */
     struct retry_record retry;
@@ -109,6 +110,7 @@ struct sim {
     struct seqgen seqgen;
     struct ages ages;
     uint64_t low;
+    uint64_t next_low;     /* above the last event, as the window of fresh events has it */
     int64_t next_slice_ms; /* of ran_ms */
     int64_t stale_ms;      /* the age clock as it was a look ago */
 
@@ -212,11 +214,14 @@ static void save(struct sim *m, int64_t now)
 
 /* ---- the gateway's work ---- */
 
-static void put_attempt(struct sim *m)
+static void put_attempt(struct sim *m, uint64_t event_seq)
 {
     struct row *row = free_row(m);
     if (row != NULL) {
-        *row = (struct row){.state = ROW_ATTEMPT, .seq = next_seq(m), .born_ms = m->true_ms};
+        *row = (struct row){.state = ROW_ATTEMPT,
+                            .seq = next_seq(m),
+                            .event_seq = event_seq,
+                            .born_ms = m->true_ms};
     }
 }
 
@@ -234,7 +239,7 @@ static void own(struct sim *m, struct row *row, int64_t delay_ms)
 /* What the window of fresh events does: from low on it is not known what has ended. */
 static void move_low(struct sim *m)
 {
-    uint64_t low = m->seqgen.last + 1;
+    uint64_t low = m->next_low;
     for (size_t i = 0; i < MAX_ROWS; i++) {
         struct row *row = &m->rows[i];
         if (row->state == ROW_FRESH && m->ran_ms - row->added_ran_ms >= SPILL_MS) {
@@ -256,6 +261,7 @@ static void publish(struct sim *m)
     }
     *row = (struct row){
         .state = ROW_FRESH, .seq = next_seq(m), .born_ms = m->true_ms, .added_ran_ms = m->ran_ms};
+    m->next_low = row->seq + 1;
     if (!key->is_there) {
         const int64_t now = m->fault == FAULT_KEY_WALL ? wall_ms(m) : age_ms(m);
         *key = (struct key){.is_there = true,
@@ -272,7 +278,7 @@ static void attempt(struct sim *m)
     if (row->state != ROW_FRESH && row->state != ROW_OWED) {
         return;
     }
-    put_attempt(m);
+    put_attempt(m, row->seq);
     if (pick(m, 2) == 0) {
         row->state = ROW_ENDED;
     } else {
@@ -288,10 +294,19 @@ static void check_age(struct sim *m, const struct row *row)
            "a row left before it was as old as the retention");
 }
 
-static void purge_row(struct sim *m, struct row *row, uint64_t ended_below)
+static bool may_go(const struct sim *m, const struct row *row, uint64_t cutoff)
 {
-    const bool is_owed = row->state == ROW_OWED && m->fault != FAULT_NO_RETRY;
-    if (row->state == ROW_FREE || row->seq >= ended_below || is_owed) {
+    const uint64_t low = m->fault == FAULT_NO_LOW ? UINT64_MAX : m->low;
+    if (row->state == ROW_ATTEMPT) {
+        return row->seq < cutoff && row->event_seq < low;
+    }
+    return row->state != ROW_FREE && row->seq < ages_ended_below(cutoff, low) &&
+           (row->state != ROW_OWED || m->fault == FAULT_NO_RETRY);
+}
+
+static void purge_row(struct sim *m, struct row *row, uint64_t cutoff)
+{
+    if (!may_go(m, row, cutoff)) {
         return;
     }
     expect(m, row->state != ROW_FRESH && row->state != ROW_OWED, "an event that is owed left");
@@ -330,10 +345,8 @@ static void slice(struct sim *m)
         save(m, now);
     }
     const uint64_t cutoff = ages_cutoff(&m->ages, now, m->retention_ms);
-    const uint64_t ended_below =
-        m->fault == FAULT_NO_LOW ? cutoff : ages_ended_below(cutoff, m->low);
     for (size_t i = 0; i < MAX_ROWS; i++) {
-        purge_row(m, &m->rows[i], ended_below);
+        purge_row(m, &m->rows[i], cutoff);
     }
     purge_keys(m);
     for (size_t i = 0; i < MAX_ROWS; i++) {
@@ -342,7 +355,7 @@ static void slice(struct sim *m)
             check_age(m, row);
             row->state = ROW_ENDED;
             m->counts->n_expired++;
-            put_attempt(m); /* says that it expired */
+            put_attempt(m, row->seq); /* says that it expired */
         }
     }
     move_low(m);
@@ -352,8 +365,9 @@ static void slice(struct sim *m)
 static void purge_by_size(struct sim *m)
 {
     for (size_t i = 0; i < MAX_ROWS; i++) {
-        if (m->rows[i].seq < m->low &&
-            (m->rows[i].state == ROW_ENDED || m->rows[i].state == ROW_ATTEMPT)) {
+        const struct row *row = &m->rows[i];
+        if ((row->state == ROW_ENDED && row->seq < m->low) ||
+            (row->state == ROW_ATTEMPT && row->event_seq < m->low)) {
             m->rows[i].state = ROW_FREE;
         }
     }
@@ -397,10 +411,6 @@ static void start(struct sim *m)
     m->seqgen.last = last > m->low ? last : m->low;
     if (m->fault != FAULT_SEQ_BACK && ages_last(&m->ages) > m->seqgen.last) {
         m->seqgen.last = ages_last(&m->ages);
-    }
-    if (m->fault == FAULT_SEQ_BACK) {
-        m->seqgen.last = last;
-        m->low = last;
     }
     const int64_t row_ms = SEQ_MS(m->seqgen.last);
     steady_init(&m->steady, wall_ms(m), m->mono_ms, row_ms > m->closed_ms ? row_ms : m->closed_ms);

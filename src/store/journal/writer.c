@@ -189,7 +189,7 @@ static int purge_in(struct store *s, struct wtxn *t, size_t n_arrived, struct pu
         return rc;
     }
     *job = (struct purge_job){
-        .cutoff_seq = ages_ended_below(atomic_load(&s->gauges.cutoff_seq), w->low),
+        .cutoff_seq = atomic_load(&s->gauges.cutoff_seq),
         .cutoff_hour = idem_expired_hour(s, age_ms),
         .excess = excess,
         .is_full = level_of(s, 0) >= STORE_LEVEL_FULL,

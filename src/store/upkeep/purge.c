@@ -72,6 +72,7 @@ static int del_record(struct wtxn *t, MDB_cursor *cur, uint64_t seq, const MDB_v
     return rc == 0 && has_chunks ? del_chunks(t, seq, job) : rc;
 }
 
+/* From low on a restart needs the attempts of an event: it looks there for what has ended. */
 static int purge_old_attempts(struct wtxn *t, struct purge *p, struct purge_job *job)
 {
     MDB_cursor *cur;
@@ -89,7 +90,8 @@ static int purge_old_attempts(struct wtxn *t, struct purge *p, struct purge_job 
             return rc;
         }
         seq = get_be64(key.mv_data);
-        if (seq >= job->cutoff_seq || is_spent(job, p)) {
+        if (seq >= job->cutoff_seq || attempt_peek_event(str_of_val(&value)) >= job->low ||
+            is_spent(job, p)) {
             return 0;
         }
         rc = del_record(t, cur, seq, &value, job);
@@ -247,7 +249,8 @@ int purge_slice(struct wtxn *t, struct purge *p, struct purge_job *job)
     p->more = false;
     /* Half of the budget for events, so that attempts are never left behind. */
     job->max_rows = max_rows / 2;
-    rc = purge_resolved_events(t, p, job, &p->old_pos, job->cutoff_seq, UINT64_MAX);
+    rc = purge_resolved_events(t, p, job, &p->old_pos, ages_ended_below(job->cutoff_seq, job->low),
+                               UINT64_MAX);
     job->max_rows = max_rows;
     if (rc == 0) {
         rc = purge_old_attempts(t, p, job);

@@ -78,7 +78,7 @@ static void test_age(void **state)
     fx_commit(f);
     fx_indexed(f);
     assert_int_equal(fx_count(f, STORE_EVENTS, "t1", NULL), 1500);
-    store_set_low(f->store, store_next_seq(f->store));
+    store_set_low(f->store, seq + 1); /* as long as nothing is published, attempts are above it */
     fx_commit(f);
     fx_pass(f, DAY_MS / 4);
     fx_turns(f, 1200); /* the purge has seen them all */
