@@ -12,7 +12,7 @@ import subprocess
 
 import pytest
 
-from support.gateway import EXIT_DATA, FAST_RETRIES, binary, environment
+from support.gateway import EXIT_DATA, EXIT_FAIL, FAST_RETRIES, binary, environment
 from support.receiver import Reply
 from support.wait import wait_until
 
@@ -37,11 +37,11 @@ def is_indexed(g):
     return g.metric("longline_store_index_lag_rows") == 0
 
 
-def refusal(g):
+def refusal(g, status=EXIT_DATA):
     """The start fails in good order; returns what it says."""
     g.launch()
     code = g.wait_exit(30)
-    assert code == EXIT_DATA, code
+    assert code == status, code
     return g.log_files[-1].read_text()
 
 
@@ -169,7 +169,7 @@ def test_lock_file_deleted(filled, make_gateway):
     (g.data_dir / "lock").unlink()
     other = make_gateway(RETRIES)
     other.data_dir = g.data_dir
-    assert "in use by another process" in refusal(other)
+    assert "in use by another process" in refusal(other, EXIT_FAIL)
     assert_right(g)
     g.stop()
 

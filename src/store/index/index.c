@@ -173,7 +173,7 @@ static int check_place(const struct index *x, struct err_detail *err)
     if (lstat(x->dir, &st) != 0 || (stat(x->dir, &st) == 0 && S_ISDIR(st.st_mode))) {
         return 0;
     }
-    return err_set(err, ERR_INVALID, 0,
+    return err_set(err, ERR_CORRUPT, 0,
                    "%.80s is no directory nor a link to one: delete it, the index is rebuilt",
                    x->dir);
 }

@@ -28,6 +28,7 @@ FINDINGS = re.compile(
 )
 
 # What a refused start ends with (src/app/exit_status.h).
+EXIT_FAIL = 1
 EXIT_DATA = 65
 EXIT_CONFIG = 78
 
