@@ -79,6 +79,8 @@ struct deliver_metrics {
 
 void deliver_open(struct deliver **out, const struct deliver_options *o);
 void deliver_reload(struct deliver *d, const struct deliver_cfg *cfg);
+/* Bytes of an attempt's record, at most: none starts without room for it. */
+void deliver_set_max_record(struct deliver *d, size_t n);
 struct deliver_metrics *deliver_get_metrics(struct deliver *d);
 
 /* Rebuilds what is pending from the store; before anything else. */

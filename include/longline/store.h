@@ -70,8 +70,17 @@ enum store_level {
 enum store_level store_get_level(const struct store *s);
 size_t store_pending_bytes(const struct store *s);
 bool store_is_behind(const struct store *s); /* pending bytes are above max_pending_bytes */
-/* 0, ERR_FULL (level) or ERR_BUSY (pending bytes): may a publish of about n bytes be put now? */
-int store_admit(const struct store *s, size_t n) LL_MUST_USE;
+/* 0, ERR_FULL (level) or ERR_BUSY (pending bytes): may a publish of about n bytes for n_dests be put
+ * now? */
+int store_admit(const struct store *s, size_t n, size_t n_dests) LL_MUST_USE;
+/* What will be put without being asked for: retry records, and records of attempts under way, as
+ * bytes of store_attempt_room. */
+#define STORE_RETRY_ROOM ((size_t)256)
+void store_set_owed(struct store *s, size_t n_retries, size_t attempts);
+/* May an attempt start whose record takes n bytes of room? Below STORE_LEVEL_STOP with all that is
+ * owed. */
+bool store_has_room_for_attempt(const struct store *s, size_t n);
+size_t store_attempt_room(size_t n); /* at most what a record of n bytes takes */
 /* The same for an object that takes the place of an older one: goes on to STORE_LEVEL_STOP, so that
  * the destination that fills the store can be disabled or put right. */
 int store_admit_replace(const struct store *s) LL_MUST_USE;

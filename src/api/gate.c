@@ -117,7 +117,7 @@ static int check_room(struct call *c, struct http_reply *out)
     int rc = ERR_BUSY;
 
     if (a->is_ready) {
-        rc = store_admit(a->sv.store, n);
+        rc = store_admit(a->sv.store, n, 0);
         why = rc == ERR_FULL ? "the store is full" : "busy, try again";
     }
     if (rc == 0) {

@@ -96,6 +96,7 @@ static void apply(struct server *s, struct config *fresh)
     dialer_set_timeouts(s->dialer, fresh->client.dns_timeout_ms, fresh->client.connect_timeout_ms,
                         fresh->client.tls_timeout_ms);
     deliver_reload(s->deliver, &fresh->delivery);
+    deliver_set_max_record(s->deliver, server_max_attempt(fresh));
     registry_set_limit(s->registry, (size_t)fresh->api.max_destinations_per_tenant);
     api_reload(s->api, &fresh->api);
     api_set_http(s->api, &fresh->server);

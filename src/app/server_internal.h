@@ -68,8 +68,9 @@ struct server_auth {
 int server_make_auth(const struct config *cfg, struct server_auth *out,
                      struct err_detail *err) LL_MUST_USE;
 void server_set_auth(struct server *s, const struct server_auth *a);
-uint64_t server_ca_mark(const struct config *cfg); /* of the contents of egress.ca_file */
-size_t server_max_event(const struct config *cfg); /* bytes of an encoded event */
+uint64_t server_ca_mark(const struct config *cfg);   /* of the contents of egress.ca_file */
+size_t server_max_event(const struct config *cfg);   /* bytes of an encoded event */
+size_t server_max_attempt(const struct config *cfg); /* of the record of an attempt */
 struct egress_policy *server_make_policy(const struct server *s, const struct config *cfg,
                                          struct err_detail *err) LL_MUST_USE;
 /* Takes it over, in the place of the old one. */

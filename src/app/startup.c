@@ -17,6 +17,7 @@
 #include "server_internal.h"
 
 #define MAX_CACHED_FILTERS 20000
+#define ATTEMPT_TEXTS      ((size_t)2 << 10) /* ids, topic and error of an attempt's record */
 
 /* As many file descriptors as the system lets us have. */
 static void raise_file_limit(void)
@@ -310,6 +311,11 @@ size_t server_max_event(const struct config *cfg)
     return (size_t)cfg->server.max_publish_body + (64u << 10);
 }
 
+size_t server_max_attempt(const struct config *cfg)
+{
+    return (size_t)cfg->client.keep_response_body + ATTEMPT_TEXTS;
+}
+
 static int open_services(struct server *s)
 {
     s->dest_env.loop = s->loop;
@@ -324,6 +330,7 @@ static int open_services(struct server *s)
         .rng = rng_system(),
         .cfg = &s->config->delivery};
     deliver_open(&s->deliver, &dv);
+    deliver_set_max_record(s->deliver, server_max_attempt(s->config));
     registry_set_hook(s->registry, on_dest_changed, s);
     const struct publish_options po = {.loop = s->loop,
                                        .store = s->store,

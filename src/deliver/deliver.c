@@ -22,12 +22,18 @@ static void on_dest_gone(void *ctx, struct sched_dest *sd)
     deliver_endpoint_drop(sd);
 }
 
-/* What an attempt says has to be recorded: none starts while there is no room for that, or while
- * the disk stands still and records pile up in memory. A commit wakes the loop. */
+/* What an attempt says has to be recorded: none starts while there is no room for that beside the
+ * records of all that are under way, or while the disk stands still and records pile up in memory. A
+ * commit wakes the loop. */
 static bool may_start(const struct deliver *d)
 {
-    return !d->draining && !store_is_behind(d->store) &&
-           store_get_level(d->store) != STORE_LEVEL_STOP;
+    struct sched_stats st;
+    if (d->draining || store_is_behind(d->store)) {
+        return false;
+    }
+    sched_stats(d->sched, &st);
+    store_set_owed(d->store, d->window.n_outstanding, st.n_inflight * d->attempt_room);
+    return store_has_room_for_attempt(d->store, d->attempt_room);
 }
 
 static void advance_low(struct deliver *d)
@@ -81,7 +87,7 @@ static void spill_event(struct deliver *d, struct fresh_event *e)
 {
     const uint64_t seq = e->seq;
     /* Releasing the last delivery frees e: work on a hold. */
-    e->outstanding++;
+    window_hold(&d->window, e);
     for (uint32_t i = 0; i < e->n_dests; i++) {
         struct work *w = sched_find(d->sched, seq, e->dests[i]);
         if (w == NULL || w->fresh != e) {
@@ -159,6 +165,11 @@ void deliver_reload(struct deliver *d, const struct deliver_cfg *cfg)
     deliver_sched_cfg(&sc, cfg);
     sched_set_cfg(d->sched, &sc);
     d->window.max_blob_bytes = (size_t)cfg->fresh_memory;
+}
+
+void deliver_set_max_record(struct deliver *d, size_t n)
+{
+    d->attempt_room = store_attempt_room(n);
 }
 
 int deliver_admit(const struct deliver *d, size_t n)

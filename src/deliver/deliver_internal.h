@@ -42,6 +42,7 @@ struct deliver {
     struct sched *sched;
     struct window window;
     uint64_t stored_low;
+    size_t attempt_room; /* what the record of one takes in the store, at most */
     bool draining;
     bool is_sweeping;    /* works of deleted destinations are being looked for … */
     size_t sweep_at;     /* … from this place of the table on */

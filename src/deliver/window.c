@@ -57,12 +57,20 @@ struct fresh_event *window_add(struct window *w, uint64_t seq, struct blob *blob
     list_init(&e->node);
     list_push_tail(&w->events, &e->node);
     w->n++;
+    w->n_outstanding += n_dests;
     return e;
+}
+
+void window_hold(struct window *w, struct fresh_event *e)
+{
+    e->outstanding++;
+    w->n_outstanding++;
 }
 
 void window_release(struct window *w, struct fresh_event *e)
 {
     LL_ASSERT(e->outstanding > 0);
+    w->n_outstanding--;
     if (--e->outstanding == 0) {
         leave(w, e);
     }

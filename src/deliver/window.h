@@ -31,6 +31,7 @@ struct window {
     struct list events;
     uint64_t next_low; /* low while the window is empty */
     size_t n;
+    size_t n_outstanding; /* deliveries of all of them */
     size_t blob_bytes;
     size_t max_blob_bytes;
 };
@@ -40,6 +41,8 @@ void window_fini(struct window *w);
 /* seq must be greater than all before. Returns NULL when n_dests is 0. blob may be NULL. */
 struct fresh_event *window_add(struct window *w, uint64_t seq, struct blob *blob,
                                const uint32_t *dests, size_t n_dests, int64_t now_mono_ms);
+/* One more to be released. */
+void window_hold(struct window *w, struct fresh_event *e);
 /* One delivery of the event is resolved or stored; at the last one the event leaves. */
 void window_release(struct window *w, struct fresh_event *e);
 uint64_t window_low(const struct window *w);

@@ -140,7 +140,7 @@ static int put(struct publish *p, struct publish_job *job)
     if (job->blob == NULL) {
         return ERR_TOO_BIG;
     }
-    int rc = store_admit(p->o.store, job->blob->n);
+    int rc = store_admit(p->o.store, job->blob->n, e->n_dests);
     if (rc == 0) {
         rc = deliver_admit(p->o.deliver, e->n_dests);
     }

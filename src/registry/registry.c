@@ -90,7 +90,7 @@ int registry_put_tenant(struct registry *r, const struct tenant *t, bool *create
     const struct tenant_entry *old = tenant_entry_find(r, t->id);
     const bool is_new = old == NULL;
     struct tenant fresh = *t;
-    int rc = is_new ? store_admit(r->store, 0) : store_admit_replace(r->store);
+    int rc = is_new ? store_admit(r->store, 0, 0) : store_admit_replace(r->store);
     if (rc == 0) {
         set_generation(r, old, &fresh);
         rc = tenant_save(r, &fresh);
@@ -268,7 +268,7 @@ int registry_add_dest(struct registry *r, struct destination *d, struct arena *a
     if (te->n_dests >= r->max_dests) {
         return ERR_LIMIT;
     }
-    int rc = store_admit(r->store, 0);
+    int rc = store_admit(r->store, 0, 0);
     if (rc != 0) {
         return rc;
     }

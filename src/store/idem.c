@@ -168,8 +168,7 @@ void store_put_idempotency(struct store *s, struct str tenant_id, struct str eve
     op->n = sizeof(bytes);
     op->n_key = KEY_IDEM;
     LL_ASSERT(buf_add(&b->data, bytes, sizeof(bytes)) == 0);
-    b->bytes += sizeof(bytes) + BATCH_OP_BYTES;
-    s->pending_bytes += sizeof(bytes) + BATCH_OP_BYTES;
+    store_account(s, b, sizeof(bytes));
     forget_hours(s, idem_expired_hour(s, now));
     add_hour(s, hour);
 }

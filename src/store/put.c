@@ -42,10 +42,13 @@ static struct batch *batch_for_group(struct store *s)
     return store_batch(s);
 }
 
-static void account(struct store *s, struct batch *b, size_t n)
+void store_account(struct store *s, struct batch *b, size_t n)
 {
+    const size_t room = (size_t)room_of_record(n);
     b->bytes += n + BATCH_OP_BYTES;
     s->pending_bytes += n + BATCH_OP_BYTES;
+    b->room += room;
+    s->pending_room += room;
 }
 
 int64_t store_now_ms(struct store *s)
@@ -112,7 +115,7 @@ void store_put_event(struct store *s, uint64_t seq, struct blob *encoded)
     op->seq = seq;
     op->blob = blob_ref(encoded);
     b->n_events++;
-    account(s, b, encoded->n);
+    store_account(s, b, encoded->n);
     note_time(s, b, STORE_EVENTS, seq,
               event_peek_time(str_of((const char *)encoded->p, encoded->n)));
 }
@@ -137,7 +140,7 @@ int store_put_attempt(struct store *s, const struct attempt_record *at)
     op->offset = offset;
     op->n = (uint32_t)(b->data.n - offset);
     b->n_attempts++;
-    account(s, b, op->n);
+    store_account(s, b, op->n);
     note_time(s, b, STORE_ATTEMPTS, at->seq, at->time_ms);
     return 0;
 }
@@ -150,7 +153,7 @@ static struct op *add_small(struct store *s, enum op_kind kind, const void *p, s
     op->offset = b->data.n;
     op->n = (uint32_t)n;
     LL_ASSERT(buf_add(&b->data, p, n) == 0);
-    account(s, b, n);
+    store_account(s, b, n);
     return op;
 }
 
@@ -232,6 +235,8 @@ int store_put_object(struct store *s, enum store_object kind, struct str key, st
     op->n = (uint32_t)(n_key + SEAL_BYTES + value.n);
     b->bytes += value.n;
     s->pending_bytes += value.n;
+    b->room += (size_t)room_of_record(value.n);
+    s->pending_room += (size_t)room_of_record(value.n);
     return 0;
 }
 

@@ -42,6 +42,7 @@ static void finish_close(struct store *s);
 static void recycle(struct store *s, struct batch *b)
 {
     s->pending_bytes -= b->bytes;
+    s->pending_room -= b->room;
     if (s->last == b) {
         s->last = NULL;
     }
@@ -60,7 +61,13 @@ static void on_commit_failed(struct store *s, struct batch *b)
         return;
     }
     s->is_dead = true;
-    (void)snprintf(err.msg, sizeof(err.msg), "commit failed: %s", mdb_strerror(err.foreign));
+    if (b->result.is_gone) {
+        (void)snprintf(err.msg, sizeof(err.msg),
+                       "the file of the journal was deleted, replaced or moved away: put it back, "
+                       "or restore the backup, then start again");
+    } else {
+        (void)snprintf(err.msg, sizeof(err.msg), "commit failed: %s", mdb_strerror(err.foreign));
+    }
     log_error("store.commit", LOG_ERR(err.code), LOG_CSTR("detail", err.msg));
     s->on_fatal(s->fatal_ctx, &err);
     if (s->is_closing) {
@@ -428,6 +435,20 @@ static void destroy(struct store *s)
     mem_free(s);
 }
 
+static int open_journal(struct store *s, const struct env_spec *spec, struct err_detail *err)
+{
+    int rc = env_open(&s->journal, spec, err);
+    if (rc == 0) {
+        rc = load_meta(s, err);
+        if (rc != 0) {
+            env_close(&s->journal);
+            return rc;
+        }
+        level_look(s);
+    }
+    return rc;
+}
+
 static int open_files(struct store *s, struct err_detail *err)
 {
     char dir[ENV_PATH_MAX];
@@ -445,10 +466,11 @@ static int open_files(struct store *s, struct err_detail *err)
         rc = err_set(err, ERR_TOO_BIG, 0, "the path is too long");
     }
     if (rc == 0) {
-        rc = env_open(&s->journal, &spec, err);
-    }
-    if (rc == 0) {
-        rc = load_meta(s, err);
+        rc = open_journal(s, &spec, err);
+        if (rc == ERR_FULL && index_make_way(s)) {
+            *err = (struct err_detail){0};
+            rc = open_journal(s, &spec, err);
+        }
     }
     if (rc == 0) {
         rc = recover_check_objects(s, err);
@@ -498,7 +520,6 @@ int store_open(struct store **out, struct loop *l, const struct store_options *o
     s->seqgen.last = greatest(s->seqgen.last, s->low);
     s->seqgen.last = greatest(s->seqgen.last, ages_last(&s->writer.ages));
     start_clocks(s);
-    level_look(s);
     rc = mailbox_open(&s->mailbox, l, on_messages, s);
     if (rc != 0) {
         (void)err_set(err, rc, 0, "cannot open the mailbox");

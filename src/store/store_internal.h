@@ -25,6 +25,7 @@
 #include "upkeep/age_clock.h"
 #include "upkeep/ages.h"
 #include "upkeep/idem_time.h"
+#include "upkeep/room.h"
 #include "upkeep/steady.h"
 
 #define STORE_MAGIC 0x53544f52U
@@ -37,11 +38,17 @@ struct limits { /* from the configuration; may change while running */
     _Atomic int64_t idempotency_ttl_ms;
 };
 
+struct file_gauges { /* see struct room_file */
+    _Atomic uint64_t used, pinned, blocks, churn;
+};
+
 struct gauges {
-    _Atomic uint64_t journal_used, journal_pinned, journal_file;
-    _Atomic uint64_t index_used, index_file;
+    struct file_gauges journal, index;
+    _Atomic uint64_t index_row_bytes; /* what a row of the journal takes in the index */
     _Atomic uint64_t disk_free;
-    _Atomic int64_t since_scan;  /* bytes put minus bytes deleted since they were taken */
+    _Atomic uint64_t step; /* by which blocks are taken ahead */
+    _Atomic bool is_ahead;
+    _Atomic bool is_index_behind;
     _Atomic int64_t age_ms;      /* store_age_ms, at least as late as any row in the queue */
     _Atomic uint64_t cutoff_seq; /* see store_cutoff */
     _Atomic uint64_t purged_events, purged_attempts; /* outside of batches */
@@ -83,7 +90,10 @@ struct writer {
     int64_t next_purge_ns;
     int64_t next_readers_ns;
     uint64_t low;
-    size_t since_drop; /* bytes */
+    size_t since_drop;             /* bytes */
+    uint64_t file, looked_at_file; /* size of the journal, now and when room was looked at */
+    uint64_t scattered;            /* bytes of trees where rows go to any place */
+    bool is_pressed;               /* a batch waits for room */
     struct purge purge;
     struct ages ages;
 };
@@ -117,6 +127,9 @@ struct store {
     struct list spare;  /* batches for reuse */
     struct list idle_waiters;
     size_t pending_bytes;
+    size_t pending_room;  /* what that takes in pages, at most */
+    size_t owed_retries;  /* room for retry records of what is neither ended nor stored */
+    size_t owed_attempts; /* and for records of the attempts under way */
 
     struct age_clock age;
     struct steady steady;
@@ -167,6 +180,7 @@ struct purge_job {
     bool is_full;         /* so much that the log of what is pending may go too */
     uint64_t low;
     size_t max_rows;
+    uint64_t max_bytes; /* what a commit frees cannot be used by the next one */
     int64_t deadline_ns;
     uint64_t n_events, n_attempts, n_rows, bytes; /* deleted */
     bool has_mark;                                /* of a row's age: to be committed */
@@ -174,11 +188,21 @@ struct purge_job {
 int purge_slice(struct wtxn *t, struct purge *p, struct purge_job *job) LL_MUST_USE;
 
 /* ---- level.c ---- */
+/* extra: bytes of pages that come on top in the journal. */
 enum store_level level_of(const struct store *s, uint64_t extra);
 uint64_t level_excess(const struct store *s); /* bytes above the mark HIGH that can be freed */
 /* Deleting takes pages too, and gives none back while they are pinned. */
 bool level_may_purge(const struct store *s);
-void level_look(struct store *s); /* measures; any thread but the loop */
+/* Writer thread (or before it runs): after a commit; everything, and takes blocks ahead; blocks
+ * ahead for `need` bytes; has the file grown so that it is time for a look? */
+void level_note_commit(struct store *s);
+void level_look(struct store *s);
+void level_journal_ahead(struct store *s, uint64_t need);
+bool level_grew(const struct store *s);
+uint64_t level_slice(const struct store *s); /* bytes to be deleted in one commit, at most */
+/* Index thread (or before it runs): the same for the index. */
+void level_index_look(struct store *s);
+void level_index_ahead(struct store *s, uint64_t need);
 
 /* ---- recover.c ---- */
 /* Every configuration object is readable? ERR_CORRUPT with a text for the operator. */
@@ -193,6 +217,8 @@ uint32_t idem_expired_hour(const struct store *s, int64_t age_ms);
 /* ---- put.c ---- */
 int64_t store_now_ms(struct store *s);      /* loop thread; see steady.h */
 struct batch *store_batch(struct store *s); /* the open batch, with its place in the order */
+/* n bytes more are in the batch: what they take in memory, and in pages. */
+void store_account(struct store *s, struct batch *b, size_t n);
 
 /* ---- row.c ---- */
 /* The first `need` bytes (or more) of the record that begins with row `first`: in place, or put

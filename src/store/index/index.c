@@ -8,6 +8,7 @@
 
 #include "longline/log.h"
 
+#include "journal/ahead.h"
 #include "store_internal.h"
 #include "upkeep/crash_mark.h"
 
@@ -15,8 +16,9 @@
 #define NS_PER_S      INT64_C(1000000000)
 #define FEED_EVERY_NS (200 * NS_PER_MS) /* or when BEHIND_ROWS are waiting */
 #define BEHIND_ROWS   10000U
-#define TIDY_EVERY_NS (10 * NS_PER_S)
+#define TIDY_EVERY_NS (1 * NS_PER_S)
 #define RETRY_NS      (1 * NS_PER_S)
+#define LOOK_EVERY_NS (1 * NS_PER_S)
 #define FAILURES_MAX  10
 
 static const char *const index_trees[N_INDEX_TREES] = {
@@ -210,10 +212,27 @@ int index_open(struct store *s, struct err_detail *err)
         }
         rc = wipe_and_create(s, err);
     }
+    if (rc == ERR_FULL) { /* lists can wait for room, deliveries need not wait for lists */
+        log_error("store.index.rebuild", LOG_ERR(rc), LOG_CSTR("detail", err->msg));
+        x->state = INDEX_LOST;
+        return 0;
+    }
     if (rc == 0) {
         count_backlog(s);
+        level_index_look(s);
     }
     return rc;
+}
+
+bool index_make_way(const struct store *s)
+{
+    char path[ENV_PATH_MAX];
+    if (path_join(path, s->cfg.data_dir, "index/data.mdb") != 0 || unlink(path) != 0) {
+        return false;
+    }
+    log_warn("store.index.rebuild",
+             LOG_CSTR("detail", "the disk is full: deleted, so that the journal can be opened"));
+    return true;
 }
 
 /* ---- the thread ---- */
@@ -240,7 +259,7 @@ static bool wait_for_work(struct store *s, int64_t last_ns)
     bool go_on;
 
     (void)pthread_mutex_lock(&x->mu);
-    while (!x->stop && x->state == INDEX_OPEN && rows_behind(s) < BEHIND_ROWS) {
+    while (!x->stop && x->state == INDEX_OPEN && (x->is_short || rows_behind(s) < BEHIND_ROWS)) {
         const int64_t due_ns = last_ns + (x->n_new != 0 ? FEED_EVERY_NS : TIDY_EVERY_NS);
         if (mono_ns() >= due_ns) {
             break;
@@ -319,30 +338,44 @@ static void rebuild(struct store *s)
 static void note_progress(struct store *s, uint64_t committed_before)
 {
     struct index *x = &s->index;
-    struct env_usage usage;
 
     atomic_fetch_add(&s->gauges.rows_indexed, x->feed.n_rows);
     if (x->feed.more) {
         env_drop_cache(&s->journal);
-    } else {
-        /* Rows may have been purged before they were indexed. */
-        if (atomic_load(&s->gauges.rows_indexed) < committed_before) {
-            atomic_store(&s->gauges.rows_indexed, committed_before);
-        }
-        atomic_store(&x->ready, true);
+        return;
     }
-    if (env_usage(&x->env, &usage) == 0) {
-        atomic_store(&s->gauges.index_used, usage.used);
-        atomic_store(&s->gauges.index_file, usage.file);
+    /* Rows may have been purged before they were indexed. */
+    if (atomic_load(&s->gauges.rows_indexed) < committed_before) {
+        atomic_store(&s->gauges.rows_indexed, committed_before);
     }
+    atomic_store(&x->ready, true);
+}
+
+/* Does what was read fit into the blocks that the index has? If not, a smaller part of it is tried
+ * next, and this time there are only the sweeps, which make room. */
+static bool fit(struct store *s)
+{
+    struct index *x = &s->index;
+    struct feed *f = &x->feed;
+    const uint64_t need = feed_room(s);
+
+    level_index_ahead(s, need);
+    if (x->env.no_ahead || env_fits(&x->env, need, ahead_blocks(&x->env))) {
+        f->max_rows = f->max_rows * 2 < ROWS_MAX ? f->max_rows * 2 : ROWS_MAX;
+        return true;
+    }
+    f->max_rows = f->max_rows / 4 > ROWS_MIN ? f->max_rows / 4 : ROWS_MIN;
+    return false;
 }
 
 /* One batch; *damaged when the index cannot be used any more. */
 static int feed_once(struct store *s, MDB_txn **journal, bool *damaged)
 {
-    struct feed *f = &s->index.feed;
+    struct index *x = &s->index;
+    struct feed *f = &x->feed;
     const uint64_t before[2] = {f->upto[0], f->upto[1]};
     const uint64_t committed = atomic_load(&s->gauges.rows_committed);
+    bool fits;
     int rc = *journal == NULL ? mdb_txn_begin(s->journal.mdb, NULL, MDB_RDONLY, journal)
                               : mdb_txn_renew(*journal);
 
@@ -352,8 +385,14 @@ static int feed_once(struct store *s, MDB_txn **journal, bool *damaged)
     }
     rc = feed_read(s, *journal);
     mdb_txn_reset(*journal);
+    fits = rc != 0 || fit(s);
+    if (!fits) {
+        feed_drop(f);
+        f->upto[0] = before[0];
+        f->upto[1] = before[1];
+    }
     if (rc == 0) {
-        rc = feed_write(s);
+        rc = feed_write(s, *journal);
         *damaged = err_from_mdb(rc) == ERR_CORRUPT || rc == MDB_PANIC;
     }
     if (rc != 0) {
@@ -361,7 +400,11 @@ static int feed_once(struct store *s, MDB_txn **journal, bool *damaged)
         f->upto[1] = before[1];
         return rc;
     }
-    note_progress(s, committed);
+    if (fits) {
+        note_progress(s, committed);
+    }
+    level_index_look(s);
+    x->is_short = !fits;
     return 0;
 }
 
@@ -374,14 +417,30 @@ static bool is_lost(struct index *x)
     return lost;
 }
 
+/* Somebody deleted or moved the file: the next start would not find what is written now. */
+static bool is_out_of_place(struct index *x)
+{
+    const int64_t now_ns = mono_ns();
+    if (now_ns < x->next_look_ns) {
+        return false;
+    }
+    x->next_look_ns = now_ns + LOOK_EVERY_NS;
+    if (ahead_is_in_place(&x->env, x->dir)) {
+        return false;
+    }
+    log_warn("store.index.rebuild",
+             LOG_CSTR("detail", "the file of the index was deleted, replaced or moved away"));
+    return true;
+}
+
 /* One round of the thread's life; *last_ns: when it fed last, 0 to go on at once. */
 static void work(struct store *s, MDB_txn **journal, int64_t *last_ns, int *n_failures)
 {
     struct index *x = &s->index;
-    bool damaged = is_lost(x);
+    bool damaged = is_lost(x) || is_out_of_place(x);
     const int rc = damaged ? 0 : feed_once(s, journal, &damaged);
 
-    *last_ns = x->feed.more ? 0 : mono_ns();
+    *last_ns = x->feed.more && !x->is_short ? 0 : mono_ns();
     *n_failures = rc == 0 ? 0 : *n_failures + 1;
     if (rc != 0) {
         log_warn("store.index", LOG_CSTR("detail", mdb_strerror(rc)), LOG_BOOL("damaged", damaged));

@@ -14,6 +14,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "index/sweep.h"
 #include "index/terms.h"
 #include "journal/batch.h"
 #include "journal/env.h"
@@ -24,6 +25,9 @@ struct store;
 /* Rows of the journal that are searched one by one where the index does not reach yet: some
  * milliseconds. Further behind than this, the index counts as not ready. */
 #define INDEX_TAIL_MAX 50000U
+
+#define ROWS_MAX       10000U /* per tree and batch of the index … */
+#define ROWS_MIN       16U    /* … while room is short */
 
 enum index_state { INDEX_OPEN, INDEX_LOST };
 
@@ -43,9 +47,11 @@ struct feed {
     uint64_t upto[2];            /* the last seq that was read */
     uint64_t oldest;             /* what the journal still begins with */
     uint64_t purged_below;       /* `oldest` of the last purge */
+    uint64_t n_live[2];          /* rows of the journal; by enum store_kind */
     size_t n_rows;
-    bool more;                            /* a limit was reached */
-    uint64_t sweep_pos[N_INDEX_TREES][2]; /* keys where the purges stand */
+    size_t max_rows; /* per tree and batch: fewer while room is short */
+    bool more;       /* a limit was reached */
+    struct sweep sweep;
 };
 
 struct index {
@@ -69,6 +75,9 @@ struct index {
     _Atomic bool ready;
     /* thread */
     struct env env;
+    uint64_t tree_bytes[ENV_TREES_MAX];
+    int64_t next_look_ns;
+    bool is_short; /* of room: rows wait */
     struct feed feed;
     char dir[ENV_PATH_MAX];
 };
@@ -78,6 +87,9 @@ int index_check(struct env *e) LL_MUST_USE;
 
 /* Opens, or deletes and creates. The journal is open. */
 int index_open(struct store *s, struct err_detail *err) LL_MUST_USE;
+/* Before the journal is open: deletes the file, which is rebuilt, to give its room to the journal.
+ * False when there was none. */
+bool index_make_way(const struct store *s);
 int index_start(struct store *s, struct err_detail *err) LL_MUST_USE;
 void index_ask_to_end(struct store *s); /* MSG_INDEX_ENDED follows when the thread runs */
 void index_close(struct store *s);      /* the thread has ended or was never started */
@@ -94,6 +106,10 @@ void index_drop_cache(struct store *s);
 void feed_init(struct feed *f);
 void feed_fini(struct feed *f);
 int feed_read(struct store *s, MDB_txn *journal) LL_MUST_USE;
-int feed_write(struct store *s) LL_MUST_USE;
+int feed_write(struct store *s,
+               MDB_txn *journal) LL_MUST_USE; /* journal: a reader that was reset */
+/* Room that the batch may take at most. Dropped: nothing of it is written, the sweeps go on. */
+uint64_t feed_room(const struct store *s);
+void feed_drop(struct feed *f);
 
 #endif

@@ -13,17 +13,25 @@
 #include "record/record_internal.h"
 #include "store_internal.h"
 
-#define ROWS_MAX    10000U /* per tree and batch */
-#define PAIRS_MAX   200000U
-#define READ_MAX_NS 50000000
-#define CLOCK_EVERY 256U
-#define SWEEP_MIN   256U
-#define HEADS_MAX   ((size_t)64 * 1024 * 1024) /* arena for heads that are chunked */
+#define PAIRS_MAX    200000U
+#define READ_MAX_NS  50000000
+#define CLOCK_EVERY  256U
+#define SWEEP_MIN    256U  /* rows of a tree and batch */
+#define SWEEP_DEEP   8192U /* on top: some milliseconds of asking the journal */
+#define DEEP_RUNS    32U   /* a run of seqs takes as long as so many rows */
+#define SWEEP_SHORT  64U   /* while room is short: deleting takes pages, too */
+/* What is put takes at most: a seq of a term, a run that is begun, a row of ea or id. */
+#define PAIR_BYTES   12U
+#define LIST_BYTES   128U
+#define ROW_BYTES    96U
+#define COMMIT_PAGES 32U
+#define HEADS_MAX    ((size_t)64 * 1024 * 1024) /* arena for heads that are chunked */
 
 void feed_init(struct feed *f)
 {
-    *f = (struct feed){0};
+    *f = (struct feed){.max_rows = ROWS_MAX};
     terms_init(&f->terms);
+    sweep_init(&f->sweep);
 }
 
 void feed_fini(struct feed *f)
@@ -105,12 +113,14 @@ static int read_tree(struct store *s, MDB_txn *txn, enum store_kind kind, struct
     MDB_val key = val_of(bytes, sizeof(bytes));
     MDB_val value;
     MDB_cursor *cur;
+    MDB_stat stat;
     size_t n = 0;
     int rc = mdb_cursor_open(txn, dbi, &cur);
 
     if (rc != 0) {
         return rc;
     }
+    f->n_live[kind] = mdb_stat(txn, dbi, &stat) == 0 ? stat.ms_entries : 0;
     rc = mdb_cursor_get(cur, &key, &value, MDB_FIRST);
     if (rc == 0 && get_be64(key.mv_data) < f->oldest) {
         f->oldest = get_be64(key.mv_data);
@@ -119,7 +129,7 @@ static int read_tree(struct store *s, MDB_txn *txn, enum store_kind kind, struct
     key = val_of(bytes, sizeof(bytes));
     for (rc = mdb_cursor_get(cur, &key, &value, MDB_SET_RANGE); rc == 0;
          rc = mdb_cursor_get(cur, &key, &value, MDB_NEXT)) {
-        if (n >= ROWS_MAX || f->terms.n_pairs >= PAIRS_MAX ||
+        if (n >= f->max_rows || f->terms.n_pairs >= PAIRS_MAX ||
             (n % CLOCK_EVERY == CLOCK_EVERY - 1 && clock_mono_ns(clock_system()) >= deadline_ns)) {
             f->more = true;
             break;
@@ -210,70 +220,63 @@ static int write_terms(MDB_txn *txn, MDB_dbi dbi, struct terms *t)
     return rc;
 }
 
-/* Deletes the next row, when all it holds is older, and moves pos behind it. */
-static int sweep_row(MDB_cursor *cur, enum index_tree tree, uint64_t oldest, uint64_t pos[2])
+/* The journal is read for the moment of a deep sweep only: a reader keeps its free pages from being
+ * used. */
+static int purge(struct store *s, MDB_txn *txn, MDB_txn *journal)
 {
-    unsigned char bytes[KEY_PAIR];
-    MDB_val key = val_of(bytes, sizeof(bytes));
-    MDB_val value;
-    uint64_t last;
-    int rc;
-
-    key_pair(bytes, pos[0], pos[1]);
-    rc = mdb_cursor_get(cur, &key, &value, MDB_SET_RANGE);
-    if (rc == 0 && tree == TREE_EA && get_be64(key.mv_data) >= oldest) {
-        rc = MDB_NOTFOUND; /* attempts are younger than their events */
+    struct feed *f = &s->index.feed;
+    const bool is_short = f->max_rows < ROWS_MAX;
+    const size_t n = is_short ? SWEEP_SHORT : SWEEP_MIN;
+    const size_t deep = !f->sweep.is_deep ? 0 : is_short ? SWEEP_SHORT : SWEEP_DEEP;
+    const struct sweep_job job = {
+        .index = &s->index.env,
+        .txn = txn,
+        .journal = &s->journal,
+        .journal_txn = f->sweep.is_deep ? journal : NULL,
+        .oldest = f->oldest,
+        .max_rows = {[TREE_PO] = n + f->terms.n_lists + deep / DEEP_RUNS,
+                     [TREE_EA] = n + 2 * f->attempts.n + deep,
+                     [TREE_ID] = n + 2 * f->ids.n + deep},
+        .max_changes = is_short ? SWEEP_SHORT : SIZE_MAX,
+    };
+    int rc = f->sweep.is_deep ? mdb_txn_renew(journal) : 0;
+    if (rc == 0) {
+        rc = sweep_slice(&f->sweep, &job);
     }
-    if (rc != 0) {
-        pos[0] = 0;
-        pos[1] = 0;
-        return rc;
+    if (f->sweep.is_deep) {
+        mdb_txn_reset(journal);
     }
-    if (key.mv_size != KEY_PAIR) {
-        return MDB_CORRUPTED;
-    }
-    pos[0] = get_be64(key.mv_data);
-    pos[1] = get_be64((const unsigned char *)key.mv_data + 8);
-    last = tree == TREE_PO ? posting_last(&value) : pos[1];
-    if (last < oldest) {
-        rc = mdb_cursor_del(cur, 0);
-    }
-    pos[1]++;
-    pos[0] += pos[1] == 0;
     return rc;
 }
 
-static int sweep(struct index *x, MDB_txn *txn, enum index_tree tree, size_t n)
+static uint64_t least(uint64_t a, uint64_t b)
 {
-    struct feed *f = &x->feed;
-    MDB_cursor *cur;
-    int rc = mdb_cursor_open(txn, x->env.dbi[tree], &cur);
-
-    if (rc != 0) {
-        return rc;
-    }
-    while (n-- > 0 && rc == 0) {
-        rc = sweep_row(cur, tree, f->oldest, f->sweep_pos[tree]);
-    }
-    mdb_cursor_close(cur);
-    return rc == MDB_NOTFOUND ? 0 : rc;
+    return a < b ? a : b;
 }
 
-static int purge(struct index *x, MDB_txn *txn)
+uint64_t feed_room(const struct store *s)
 {
+    const struct index *x = &s->index;
     const struct feed *f = &x->feed;
-    int rc = sweep(x, txn, TREE_PO, SWEEP_MIN + f->terms.n_lists);
-
-    if (rc == 0) {
-        rc = sweep(x, txn, TREE_EA, SWEEP_MIN + 2 * f->attempts.n);
-    }
-    if (rc == 0) {
-        rc = sweep(x, txn, TREE_ID, SWEEP_MIN + 2 * f->ids.n);
-    }
-    return rc;
+    const uint64_t page = x->env.page;
+    const size_t n_sweep = f->max_rows < ROWS_MAX ? SWEEP_SHORT : SWEEP_MIN + SWEEP_DEEP;
+    /* What is changed is written anew, so no more than the tree. */
+    const uint64_t changed = least((f->terms.n_lists + n_sweep) * page, x->tree_bytes[TREE_PO]) +
+                             least((f->attempts.n + n_sweep) * page, x->tree_bytes[TREE_EA]) +
+                             least((f->ids.n + n_sweep) * page, x->tree_bytes[TREE_ID]);
+    return changed + f->terms.n_pairs * PAIR_BYTES + f->terms.n_lists * LIST_BYTES +
+           (f->attempts.n + f->ids.n) * ROW_BYTES + COMMIT_PAGES * page;
 }
 
-int feed_write(struct store *s)
+void feed_drop(struct feed *f)
+{
+    terms_reset(&f->terms);
+    f->attempts.n = 0;
+    f->ids.n = 0;
+    f->n_rows = 0;
+}
+
+int feed_write(struct store *s, MDB_txn *journal)
 {
     struct index *x = &s->index;
     struct feed *f = &x->feed;
@@ -284,7 +287,7 @@ int feed_write(struct store *s)
     if (f->oldest == UINT64_MAX) { /* the journal is empty: all that was indexed is gone */
         f->oldest = f->upto[0] > f->upto[1] ? f->upto[0] : f->upto[1];
     }
-    if (f->n_rows == 0 && f->oldest == f->purged_below) {
+    if (f->n_rows == 0 && f->oldest == f->purged_below && !f->sweep.is_deep) {
         return 0;
     }
     f->purged_below = f->oldest;
@@ -300,7 +303,7 @@ int feed_write(struct store *s)
         rc = write_pairs(txn, x->env.dbi[TREE_ID], &f->ids);
     }
     if (rc == 0) {
-        rc = purge(x, txn);
+        rc = purge(s, txn, journal);
     }
     if (rc == 0) {
         key_pair(bytes, f->upto[0], f->upto[1]);

@@ -167,6 +167,15 @@ int posting_append(MDB_cursor *cur, const struct terms *t, const struct term_lis
     return rc == 0 ? put_row(cur, list->term, &r) : rc;
 }
 
+int posting_put(MDB_cursor *cur, uint64_t term, const uint64_t *seqs, size_t n)
+{
+    struct row r = {.first = seqs[0], .last = seqs[n - 1], .n = POSTING_HEAD};
+    for (size_t i = 1; i < n && r.n <= POSTING_VALUE_MAX; i++) {
+        r.n += put_varint(r.value + r.n, seqs[i] - seqs[i - 1]);
+    }
+    return r.n <= POSTING_VALUE_MAX ? put_row(cur, term, &r) : MDB_CORRUPTED;
+}
+
 /* ---- reading ---- */
 
 int posting_open(struct posting_iter *it, MDB_txn *txn, MDB_dbi dbi, uint64_t term, bool ascending,

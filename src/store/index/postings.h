@@ -27,6 +27,8 @@
 /* Adds all seqs of a list. LMDB's codes; a damaged row is MDB_CORRUPTED. */
 int posting_append(MDB_cursor *cur, const struct terms *t,
                    const struct term_list *list) LL_MUST_USE;
+/* Puts a row of n ascending seqs, which came from one row. */
+int posting_put(MDB_cursor *cur, uint64_t term, const uint64_t *seqs, size_t n) LL_MUST_USE;
 /* Decodes a row into out[POSTING_SEQS_MAX]; the number of seqs, 0 when it is damaged. */
 size_t posting_decode(const MDB_val *key, const MDB_val *value, uint64_t *out);
 /* The last seq of a row; 0 when it is damaged. */

@@ -50,6 +50,7 @@ void batch_reset(struct batch *b)
     buf_reset(&b->data);
     buf_shrink(&b->data, KEEP_DATA);
     b->bytes = 0;
+    b->room = 0;
     b->n_events = 0;
     b->n_attempts = 0;
     b->has_meta = false;

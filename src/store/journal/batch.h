@@ -65,6 +65,7 @@ struct batch {
     size_t cap_ops;
     struct buf data;
     size_t bytes;        /* payload and overhead */
+    size_t room;         /* what it takes in pages, at most */
     struct list waiters; /* loop thread only, also while the writer has the batch */
     struct list idems;   /* likewise */
     size_t n_events;
@@ -79,6 +80,7 @@ struct batch {
     struct batch_result {
         int rc;
         int foreign;
+        bool is_gone; /* nothing failed, but the file is not in its place any more */
         int64_t commit_us;
         uint64_t purged_events;
         uint64_t purged_attempts;

@@ -12,11 +12,16 @@
 
 #include "longline/check.h"
 
+#include "journal/ahead.h"
 #include "record/schema.h"
 
 #define ENV_MODE    0600
 #define MIN_MAP     ((size_t)1024 * 1024)
 #define MISSING_MAX 256U /* pages */
+#define META_PAGES  2U
+#define OWN_TREES   2U /* LMDB's: the free list and the names of the trees */
+#define FREE_TREE   0U
+#define LOCK_BYTES  8192 /* of LMDB's table of readers */
 
 int path_join(char *out, const char *dir, const char *name)
 {
@@ -53,6 +58,25 @@ int dir_create(const char *path)
         return ERR_TOO_BIG;
     }
     return dir_sync(parent);
+}
+
+/* LMDB maps this file and writes to it there: without blocks that would be a SIGBUS. */
+static int make_lock_file(const char *dir)
+{
+    char path[ENV_PATH_MAX];
+    int fd;
+    int rc;
+
+    if (path_join(path, dir, "lock.mdb") != 0) {
+        return ENAMETOOLONG;
+    }
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, ENV_MODE);
+    if (fd < 0) {
+        return errno;
+    }
+    rc = posix_fallocate(fd, 0, LOCK_BYTES);
+    (void)close(fd);
+    return rc == ENOSPC ? rc : 0;
 }
 
 /* Hexadecimal number at *p, which is moved behind it and behind one following character. */
@@ -181,7 +205,8 @@ int env_open(struct env *e, const struct env_spec *spec, struct err_detail *err)
         e->mdb = NULL;
         return err_set(err, err_from_mdb(rc), rc, "%s", mdb_strerror(rc));
     }
-    if ((rc = mdb_env_set_maxdbs(e->mdb, ENV_TREES_MAX)) != 0 ||
+    if ((rc = make_lock_file(spec->dir)) != 0 ||
+        (rc = mdb_env_set_maxdbs(e->mdb, ENV_TREES_MAX)) != 0 ||
         (rc = mdb_env_set_mapsize(e->mdb, (spec->map_size < MIN_MAP ? MIN_MAP : spec->map_size) &
                                               ~(size_t)0xffff)) != 0 ||
         (rc = mdb_env_open(e->mdb, spec->dir, MDB_NOTLS | MDB_NORDAHEAD, ENV_MODE)) != 0) {
@@ -209,6 +234,8 @@ int env_open(struct env *e, const struct env_spec *spec, struct err_detail *err)
         return err_set(err, rc, 0, "cannot sync %.100s", spec->dir);
     }
     (void)mdb_reader_check(e->mdb, &dead);
+    e->n_trees = spec->n_trees;
+    ahead_init(e);
     find_map(e, path);
     return 0;
 
@@ -219,17 +246,24 @@ err_mdb:
 
 void env_close(struct env *e)
 {
+    if (e->usage_txn != NULL) {
+        mdb_txn_abort(e->usage_txn);
+    }
     if (e->mdb != NULL) {
         mdb_env_close(e->mdb);
     }
     *e = (struct env){0};
 }
 
-/* Lines of "pid thread txnid", below a heading; "-" for a reader that reads nothing. Our own
- * readers live for moments and do not count. */
+struct readers {
+    bool with_own;
+    uint64_t oldest;
+};
+
+/* Lines of "pid thread txnid", below a heading; "-" for a reader that reads nothing. */
 static int on_reader(const char *line, void *ctx)
 {
-    uint64_t *oldest = ctx;
+    struct readers *r = ctx;
     struct str rest = str_of(line, strcspn(line, "\n"));
     struct str word = STR_NULL;
     struct str last = STR_NULL;
@@ -242,18 +276,20 @@ static int on_reader(const char *line, void *ctx)
         }
         last = word;
     }
-    if (pid != (uint64_t)getpid() && str_to_u64(last, &txn) == 0 && txn < *oldest) {
-        *oldest = txn;
+    if ((r->with_own || pid != (uint64_t)getpid()) && str_to_u64(last, &txn) == 0 &&
+        txn < r->oldest) {
+        r->oldest = txn;
     }
     return 0;
 }
 
-/* What transactions from this one on have freed cannot be used again yet; UINT64_MAX: all can. */
-static uint64_t oldest_reader(MDB_env *env, uint64_t last_txn)
+/* What transactions from this one on have freed cannot be used again yet; UINT64_MAX: all can. Our
+ * own readers live for moments and count only with_own. */
+static uint64_t oldest_reader(MDB_env *env, bool with_own)
 {
-    uint64_t oldest = UINT64_MAX;
-    (void)mdb_reader_list(env, on_reader, &oldest);
-    return oldest < last_txn ? oldest : UINT64_MAX;
+    struct readers r = {.with_own = with_own, .oldest = UINT64_MAX};
+    (void)mdb_reader_list(env, on_reader, &r);
+    return r.oldest;
 }
 
 uint64_t env_file_bytes(const struct env *e)
@@ -262,48 +298,128 @@ uint64_t env_file_bytes(const struct env *e)
     return mdb_env_info(e->mdb, &info) == 0 ? ((uint64_t)info.me_last_pgno + 1) * e->page : 0;
 }
 
-int env_usage(struct env *e, struct env_usage *out)
+static int begin_usage(struct env *e)
 {
-    MDB_txn *txn;
+    return e->usage_txn == NULL ? mdb_txn_begin(e->mdb, NULL, MDB_RDONLY, &e->usage_txn)
+                                : mdb_txn_renew(e->usage_txn);
+}
+
+/* A row of the free list: the transaction that freed, a count, page numbers. */
+static bool free_row(const MDB_val *key, const MDB_val *value, size_t *freed_by, size_t *count)
+{
+    if (value->mv_size < sizeof(*count) || key->mv_size != sizeof(*freed_by)) {
+        return false;
+    }
+    memcpy(count, value->mv_data, sizeof(*count));
+    memcpy(freed_by, key->mv_data, sizeof(*freed_by));
+    return true;
+}
+
+/* Pages freed from transaction `since` on, the newest first. */
+static uint64_t freed_since(MDB_txn *txn, uint64_t since)
+{
     MDB_cursor *cur;
-    MDB_envinfo info;
     MDB_val key;
     MDB_val value;
-    uint64_t n_free = 0;
-    uint64_t n_pinned = 0;
-    uint64_t oldest;
-    int rc = mdb_txn_begin(e->mdb, NULL, MDB_RDONLY, &txn);
+    uint64_t n = 0;
 
-    if (rc != 0) {
-        return err_from_mdb(rc);
+    if (mdb_cursor_open(txn, FREE_TREE, &cur) != 0) {
+        return 0;
     }
-    rc = mdb_cursor_open(txn, 0, &cur); /* tree 0 is the free list: txn id -> count, page numbers */
-    if (rc != 0) {
-        mdb_txn_abort(txn);
-        return err_from_mdb(rc);
-    }
-    (void)mdb_env_info(e->mdb, &info);
-    oldest = oldest_reader(e->mdb, info.me_last_txnid);
-    while ((rc = mdb_cursor_get(cur, &key, &value, MDB_NEXT)) == 0) {
-        size_t count = 0;
+    for (int rc = mdb_cursor_get(cur, &key, &value, MDB_LAST); rc == 0;
+         rc = mdb_cursor_get(cur, &key, &value, MDB_PREV)) {
         size_t freed_by = 0;
-        if (value.mv_size >= sizeof(count) && key.mv_size == sizeof(freed_by)) {
-            memcpy(&count, value.mv_data, sizeof(count));
-            memcpy(&freed_by, key.mv_data, sizeof(freed_by));
-            n_free += count;
-            n_pinned += freed_by >= oldest ? count : 0;
+        size_t count = 0;
+        if (!free_row(&key, &value, &freed_by, &count) || freed_by < since) {
+            break;
         }
+        n += count;
     }
     mdb_cursor_close(cur);
-    mdb_txn_abort(txn);
-    if (rc != MDB_NOTFOUND) {
-        return err_from_mdb(rc);
+    return n;
+}
+
+static uint64_t pages_of(const MDB_stat *st)
+{
+    return st->ms_branch_pages + st->ms_leaf_pages + st->ms_overflow_pages;
+}
+
+int env_usage(struct env *e, struct env_usage *out)
+{
+    MDB_envinfo info;
+    MDB_stat st;
+    uint64_t n = META_PAGES;
+    int rc = begin_usage(e);
+
+    for (MDB_dbi dbi = 0; rc == 0 && dbi < OWN_TREES; dbi++) {
+        rc = mdb_stat(e->usage_txn, dbi, &st);
+        n += rc == 0 ? pages_of(&st) : 0;
     }
-    out->file = ((uint64_t)info.me_last_pgno + 1) * e->page;
-    out->pinned = n_pinned * e->page;
-    n_free *= e->page;
-    out->used = out->file > n_free ? out->file - n_free : 0;
-    return 0;
+    for (size_t i = 0; rc == 0 && i < e->n_trees; i++) {
+        rc = mdb_stat(e->usage_txn, e->dbi[i], &st);
+        out->tree[i] = rc == 0 ? pages_of(&st) * e->page : 0;
+        out->rows[i] = rc == 0 ? st.ms_entries : 0;
+        n += out->tree[i] / e->page;
+    }
+    if (rc == 0 && (rc = mdb_env_info(e->mdb, &info)) == 0) {
+        out->used = n * e->page;
+        out->file = ((uint64_t)info.me_last_pgno + 1) * e->page;
+        out->churn =
+            freed_since(e->usage_txn, info.me_last_txnid > 0 ? info.me_last_txnid - 1 : 0) *
+            e->page;
+    }
+    if (e->usage_txn != NULL) {
+        mdb_txn_reset(e->usage_txn);
+    }
+    return rc == 0 ? 0 : err_from_mdb(rc);
+}
+
+uint64_t env_pinned(struct env *e)
+{
+    const uint64_t oldest = oldest_reader(e->mdb, false);
+    uint64_t n = 0;
+    if (oldest != UINT64_MAX && begin_usage(e) == 0) {
+        n = freed_since(e->usage_txn, oldest) * e->page;
+        mdb_txn_reset(e->usage_txn);
+    }
+    return n;
+}
+
+bool env_fits(struct env *e, uint64_t bytes, uint64_t blocks)
+{
+    const uint64_t file = env_file_bytes(e);
+    uint64_t room = blocks > file ? blocks - file : 0;
+    MDB_envinfo info;
+    MDB_cursor *cur;
+    MDB_val key;
+    MDB_val value;
+    uint64_t oldest;
+
+    if (bytes <= room) {
+        return true;
+    }
+    if (mdb_env_info(e->mdb, &info) != 0) {
+        return false;
+    }
+    oldest = oldest_reader(e->mdb, true);
+    oldest = oldest < info.me_last_txnid ? oldest : info.me_last_txnid;
+    if (begin_usage(e) != 0) {
+        return false;
+    }
+    if (mdb_cursor_open(e->usage_txn, FREE_TREE, &cur) == 0) {
+        for (int rc = mdb_cursor_get(cur, &key, &value, MDB_FIRST); rc == 0 && bytes > room;
+             rc = mdb_cursor_get(cur, &key, &value, MDB_NEXT)) {
+            size_t freed_by = 0;
+            size_t count = 0;
+            if (!free_row(&key, &value, &freed_by, &count) || freed_by >= oldest) {
+                break;
+            }
+            room += (uint64_t)count * e->page;
+        }
+        mdb_cursor_close(cur);
+    }
+    mdb_txn_reset(e->usage_txn);
+    return bytes <= room;
 }
 
 void env_drop_cache(const struct env *e)

@@ -28,6 +28,12 @@ struct env {
     size_t page;
     void *map; /* where the file is mapped, NULL when that could not be found out */
     size_t map_bytes;
+    size_t n_trees;
+    MDB_txn *usage_txn; /* reset between two uses */
+    /* ahead.c, the writing thread's */
+    uint64_t blocks; /* bytes from the beginning of the file that have blocks */
+    bool is_filled;  /* no holes among them */
+    bool no_ahead;   /* the file system cannot take blocks ahead */
 };
 
 /* Default sync mode: a commit is on disk when it returns. A file that is shorter than its own
@@ -36,13 +42,20 @@ int env_open(struct env *e, const struct env_spec *spec, struct err_detail *err)
 void env_close(struct env *e); /* all transactions must have ended */
 
 struct env_usage {
-    uint64_t used;   /* bytes in pages that are not free */
-    uint64_t pinned; /* in free pages that another process still reads: a backup */
-    uint64_t file;   /* bytes in all pages that were ever used: the size of the file */
+    uint64_t used;  /* bytes in pages that are not free */
+    uint64_t churn; /* in those that the last two commits freed: they cannot be used yet */
+    uint64_t file;  /* bytes in all pages that were ever used: the size of the file */
+    uint64_t tree[ENV_TREES_MAX]; /* bytes of each tree */
+    uint64_t rows[ENV_TREES_MAX];
 };
-/* Any thread. Counts the free list, so it is not for every commit. */
+/* A few look-ups, for every commit. The writing thread only. */
 int env_usage(struct env *e, struct env_usage *out) LL_MUST_USE;
-uint64_t env_file_bytes(const struct env *e); /* the same `file`, for every commit */
+/* Bytes in free pages that another process still reads: a backup. Counts the free list from the
+ * oldest reader on. */
+uint64_t env_pinned(struct env *e);
+/* Can a commit take `bytes` in blocks that the file has, up to `blocks`? Asks for every reader. */
+bool env_fits(struct env *e, uint64_t bytes, uint64_t blocks);
+uint64_t env_file_bytes(const struct env *e); /* the same `file` */
 
 /* Lets the kernel unmap the pages that were read: they count as our resident memory. The map is
  * read-only (LMDB writes through the file, and into the map only in a mode we do not use), so

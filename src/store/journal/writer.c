@@ -17,6 +17,7 @@
 
 #include "longline/log.h"
 
+#include "journal/ahead.h"
 #include "store_internal.h"
 
 #define NS_PER_US        1000
@@ -27,12 +28,15 @@
 #define SPACING_FLUSHES  3.0
 #define URGENT_BATCHES   2U /* queued full ones: no spacing */
 #define PURGE_MAX_ROWS   1000U
+#define PURGE_MIN_ROWS   64U
 #define PURGE_MAX_NS     (2 * NS_PER_MS)
 #define PURGE_EVERY_NS   (100 * NS_PER_MS)
 #define LOOK_EVERY_NS    (1 * NS_PER_S)
 #define LOOK_FULL_NS     (100 * NS_PER_MS)
-#define LOOK_GROWN_PART  64 /* or when the file has grown by this part of the map */
 #define READERS_EVERY_NS (60 * NS_PER_S)
+#define COMMIT_PAGES     64U /* on the way to rows, and of the free list */
+#define WAIT_ROOM_NS     (10 * NS_PER_S)
+#define WAIT_STEP_NS     (10 * NS_PER_MS)
 #define DROP_AFTER_BYTES ((size_t)48 * 1024 * 1024)
 
 static int64_t mono_ns(void)
@@ -170,13 +174,21 @@ static bool purge_is_due(struct store *s, int64_t now_ns)
     return true;
 }
 
+/* At least what arrived since the last slice, and a little more. */
+static size_t max_rows_of(const struct writer *w, uint64_t excess, size_t n_arrived)
+{
+    const size_t wanted = 2 * n_arrived + PURGE_MIN_ROWS;
+    if (w->is_pressed) {
+        return PURGE_MIN_ROWS;
+    }
+    return excess != 0 || n_arrived == 0 || wanted > PURGE_MAX_ROWS ? PURGE_MAX_ROWS : wanted;
+}
+
 static int purge_in(struct store *s, struct wtxn *t, size_t n_arrived, struct purge_job *job)
 {
     struct writer *w = &s->writer;
     const int64_t age_ms = atomic_load(&s->gauges.age_ms);
     const uint64_t excess = level_excess(s);
-    /* At least what arrived since the last slice, and a little more. */
-    const size_t wanted = 2 * n_arrived + 64;
     bool has_mark = false;
     int rc;
 
@@ -195,8 +207,8 @@ static int purge_in(struct store *s, struct wtxn *t, size_t n_arrived, struct pu
         .is_full = level_of(s, 0) >= STORE_LEVEL_FULL,
         .has_mark = has_mark,
         .low = w->low,
-        .max_rows =
-            excess != 0 || n_arrived == 0 || wanted > PURGE_MAX_ROWS ? PURGE_MAX_ROWS : wanted,
+        .max_rows = max_rows_of(w, excess, n_arrived),
+        .max_bytes = level_slice(s),
         .deadline_ns = mono_ns() + PURGE_MAX_NS,
     };
     return purge_slice(t, &w->purge, job);
@@ -245,7 +257,7 @@ static int commit(struct store *s, struct batch *b, struct purge_job *job)
     if (rc == 0) {
         atomic_fetch_add(&s->gauges.purged_events, job->n_events);
         atomic_fetch_add(&s->gauges.purged_attempts, job->n_attempts);
-        atomic_fetch_sub(&s->gauges.since_scan, (int64_t)job->bytes);
+        level_note_commit(s);
     }
     return rc;
 }
@@ -290,14 +302,57 @@ static void drop_cache_after(struct store *s, size_t bytes)
     }
 }
 
-/* Commits also take pages for the trees, which only a look finds; with a backup at work the file
- * grows by all of them. */
-static void look_early(struct store *s)
+/* ---- room ---- */
+
+/* What the batch may take at most: its rows, a page for each that may go to any place of its tree,
+ * and the pages on the way to them. */
+static uint64_t room_of_batch(const struct store *s, const struct batch *b)
 {
-    const uint64_t known = atomic_load(&s->gauges.journal_file);
-    if (env_file_bytes(&s->journal) > known + (uint64_t)s->cfg.map_size / LOOK_GROWN_PART) {
-        s->writer.next_look_ns = 0; /* only this thread changes it */
+    const uint64_t places = b->n_ops * (uint64_t)s->journal.page;
+    const uint64_t scattered = s->writer.scattered;
+    return b->room + (places < scattered ? places : scattered) + COMMIT_PAGES * s->journal.page;
+}
+
+static bool fits(struct store *s, uint64_t need)
+{
+    level_journal_ahead(s, need);
+    return env_fits(&s->journal, need, ahead_blocks(&s->journal));
+}
+
+/* Deletes in slices so small that they fit into what is kept back for them. */
+static int make_room(struct store *s)
+{
+    struct purge_job job = {0};
+    const int rc = commit(s, NULL, &job);
+    level_look(s);
+    return rc;
+}
+
+/* A batch that does not fit into the blocks that the file has would end in a failed commit when the
+ * disk is full: it waits until deleting has made room. What was admitted fits, so this is for those
+ * who filled the disk in the meantime. When waiting does not help, the reserve is for this. */
+static int wait_for_room(struct store *s, const struct batch *b)
+{
+    const uint64_t need = room_of_batch(s, b);
+    const int64_t until_ns = mono_ns() + WAIT_ROOM_NS;
+    int rc = 0;
+
+    if (s->journal.no_ahead || fits(s, need)) {
+        return 0;
     }
+    s->writer.is_pressed = true;
+    while (rc == 0 && mono_ns() < until_ns && !fits(s, need)) {
+        const struct timespec pause = {.tv_nsec = WAIT_STEP_NS};
+        rc = make_room(s);
+        (void)nanosleep(&pause, NULL);
+    }
+    s->writer.is_pressed = false;
+    if (rc == 0 && !fits(s, need)) {
+        log_warn("store.room", LOG_INT("bytes", need),
+                 LOG_CSTR("detail", "deleting made no room for a commit: the reserve is used"));
+        (void)ahead_take(&s->journal, env_file_bytes(&s->journal) + need, UINT64_MAX);
+    }
+    return rc;
 }
 
 /* Returns false when the thread has to end. */
@@ -311,18 +366,20 @@ static bool do_batch(struct store *s, struct batch *b)
     const size_t n_ops = b->n_ops;
     const uint64_t low = b->low;
     const bool last = b->last;
-    const int rc = commit(s, b, &job);
-    const int64_t end_ns = mono_ns();
+    int rc = wait_for_room(s, b);
+    int64_t end_ns;
+
+    rc = rc == 0 ? commit(s, b, &job) : rc;
+    end_ns = mono_ns();
 
     b->result.commit_us = (end_ns - start_ns) / NS_PER_US;
     b->result.purged_events = job.n_events;
     b->result.purged_attempts = job.n_attempts;
     if (rc == 0) {
         drop_cache_after(s, bytes);
-        atomic_fetch_add(&s->gauges.since_scan, (int64_t)bytes);
         atomic_fetch_add(&s->gauges.rows_committed, n_rows);
         w->low = low != 0 ? low : w->low;
-        look_early(s);
+        w->next_look_ns = level_grew(s) ? 0 : w->next_look_ns; /* only this thread changes it */
     }
     (void)pthread_mutex_lock(&w->mu);
     note_pace(w, n_ops, start_ns, end_ns, atomic_load(&s->limits.interval_us_max));
@@ -336,13 +393,28 @@ static bool do_batch(struct store *s, struct batch *b)
 
 /* ---- between the batches ---- */
 
+/* What is committed to a file that nobody will find again must not be acknowledged. */
+static bool is_in_place(struct store *s)
+{
+    char dir[ENV_PATH_MAX];
+    struct batch *b;
+
+    if (path_join(dir, s->cfg.data_dir, "journal") != 0 || ahead_is_in_place(&s->journal, dir)) {
+        return true;
+    }
+    b = batch_new();
+    b->result.is_gone = true;
+    post(s, b, EIO);
+    return false;
+}
+
 static void look(struct store *s, int64_t now_ns)
 {
     struct writer *w = &s->writer;
     int dead = 0;
 
     /* A backup that was killed left its reader behind. */
-    if (now_ns >= w->next_readers_ns || atomic_load(&s->gauges.journal_pinned) != 0) {
+    if (now_ns >= w->next_readers_ns || atomic_load(&s->gauges.journal.pinned) != 0) {
         (void)mdb_reader_check(s->journal.mdb, &dead);
         w->next_readers_ns = now_ns + READERS_EVERY_NS;
     }
@@ -399,6 +471,7 @@ static void *writer_main(void *arg)
         now_ns = mono_ns();
         if (go_on && now_ns >= w->next_look_ns) {
             look(s, now_ns);
+            go_on = is_in_place(s);
         }
     }
     return NULL;

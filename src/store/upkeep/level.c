@@ -1,106 +1,211 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How full the store is. The quota is compared with the bytes in pages that are not free, because
- * the files never shrink; a disk that fills up lowers it, so that one set of marks serves both.
+ * Measuring for room.h, blocks ahead of the files' ends, and admission.
  *
- * Free pages that a backup still reads cannot be used before it ends. They count as used where it
- * is about room, so that publishes are refused in time; not where it is about how much to delete,
- * for deleting more would not bring them back.
+ * What is used is exact after every commit: LMDB counts the pages of its trees. Between two commits
+ * the loop adds what it has handed over (pending_room) and what it has promised to put.
  */
 #include <sys/statvfs.h>
 
+#include "journal/ahead.h"
 #include "store_internal.h"
 
-#define HIGH_PERCENT 80U
-#define FULL_PERCENT 90U
-#define STOP_PERCENT 97U
-/* Of the map, when no quota is set: deleting needs pages as well. */
-#define MAP_PERCENT  90U
+/* Blocks are taken ahead by a part of the file system, within bounds: enough for some commits on a
+ * small one, seldom on a large one. */
+#define STEP_PART     64U
+#define STEP_MIN      ((uint64_t)2 * 1024 * 1024)
+#define STEP_MAX      ((uint64_t)32 * 1024 * 1024)
+
+/* Of a row in the index: at least, also when few can be measured. */
+#define ROW_BYTES_MIN 128U
+#define ROWS_FEW      1000U
+
+/* What a commit takes for changed pages is forgotten slowly. */
+#define CHURN_DECAY   64U
 
 static uint64_t load(const _Atomic uint64_t *v)
 {
     return atomic_load_explicit(v, memory_order_relaxed);
 }
 
-static uint64_t used_bytes(const struct gauges *g)
+static void store_u64(_Atomic uint64_t *v, uint64_t n)
 {
-    const uint64_t pages = load(&g->journal_used) + load(&g->journal_pinned) + load(&g->index_used);
-    const int64_t since = atomic_load_explicit(&g->since_scan, memory_order_relaxed);
-    if (since >= 0) {
-        return pages + (uint64_t)since;
-    }
-    return pages > (uint64_t)-since ? pages - (uint64_t)-since : 0;
+    atomic_store_explicit(v, n, memory_order_relaxed);
 }
 
-static uint64_t quota_bytes(const struct store *s)
+static struct room_file room_of_file(const struct file_gauges *f)
+{
+    return (struct room_file){.used = load(&f->used),
+                              .pinned = load(&f->pinned),
+                              .blocks = load(&f->blocks),
+                              .churn = load(&f->churn)};
+}
+
+static uint64_t rows_behind(const struct gauges *g)
+{
+    const uint64_t committed = load(&g->rows_committed);
+    const uint64_t indexed = load(&g->rows_indexed);
+    return committed > indexed ? committed - indexed : 0;
+}
+
+static void room_now(const struct store *s, struct room *r)
 {
     const struct gauges *g = &s->gauges;
-    const int64_t max_size = atomic_load_explicit(&s->limits.max_size, memory_order_relaxed);
-    const uint64_t map = (uint64_t)s->cfg.map_size / 100 * MAP_PERCENT;
-    const uint64_t keep =
-        (uint64_t)atomic_load_explicit(&s->limits.min_free_disk, memory_order_relaxed);
-    const uint64_t disk = load(&g->disk_free);
-    const uint64_t files = load(&g->journal_file) + load(&g->index_file);
-    const uint64_t pages = load(&g->journal_used) + load(&g->journal_pinned) + load(&g->index_used);
-    uint64_t quota = max_size > 0 && (uint64_t)max_size < map ? (uint64_t)max_size : map;
-    uint64_t room = disk > keep ? disk - keep : 0;
+    const int64_t keep = atomic_load_explicit(&s->limits.min_free_disk, memory_order_relaxed);
 
-    room += files > pages ? files - pages : 0; /* free pages need no disk */
-    /* From what was used when the disk was looked at: what came since has taken of the room. */
-    if (pages + room < quota) {
-        quota = pages + room;
-    }
-    return quota;
+    *r = (struct room){
+        .journal = room_of_file(&g->journal),
+        .index = room_of_file(&g->index),
+        .index_owed = rows_behind(g) * load(&g->index_row_bytes),
+        .spare = (int64_t)load(&g->disk_free) - keep,
+        .max_size = (uint64_t)atomic_load_explicit(&s->limits.max_size, memory_order_relaxed),
+        .map_size = (uint64_t)s->cfg.map_size,
+        .is_ahead = atomic_load_explicit(&g->is_ahead, memory_order_relaxed),
+        .is_index_behind = atomic_load_explicit(&g->is_index_behind, memory_order_relaxed)};
 }
 
 enum store_level level_of(const struct store *s, uint64_t extra)
 {
-    const uint64_t used = used_bytes(&s->gauges);
-    const uint64_t percent = quota_bytes(s) / 100;
-
-    if (used + extra >= percent * STOP_PERCENT) {
-        return STORE_LEVEL_STOP;
-    }
-    if (used + extra >= percent * FULL_PERCENT) {
-        return STORE_LEVEL_FULL;
-    }
-    return used + extra >= percent * HIGH_PERCENT ? STORE_LEVEL_HIGH : STORE_LEVEL_OK;
+    struct room r;
+    room_now(s, &r);
+    return room_level(&r, extra);
 }
 
 uint64_t level_excess(const struct store *s)
 {
-    const uint64_t all = used_bytes(&s->gauges);
-    const uint64_t pinned = load(&s->gauges.journal_pinned);
-    const uint64_t used = all > pinned ? all - pinned : 0;
-    const uint64_t percent = quota_bytes(s) / 100;
-    const uint64_t mark = percent * (HIGH_PERCENT - 1);
-    return used >= percent * HIGH_PERCENT && used > mark ? used - mark : 0;
+    struct room r;
+    room_now(s, &r);
+    return room_excess(&r);
 }
 
 bool level_may_purge(const struct store *s)
 {
-    return load(&s->gauges.journal_pinned) == 0 || level_of(s, 0) < STORE_LEVEL_STOP;
+    return load(&s->gauges.journal.pinned) == 0 || level_of(s, 0) < STORE_LEVEL_STOP;
+}
+
+/* ---- measuring ---- */
+
+static int note_usage(struct env *e, struct file_gauges *f, struct env_usage *usage)
+{
+    const int rc = env_usage(e, usage);
+    if (rc == 0) {
+        const uint64_t peak = load(&f->churn);
+        const uint64_t faded = peak - peak / CHURN_DECAY;
+        store_u64(&f->used, usage->used);
+        store_u64(&f->churn, usage->churn > faded ? usage->churn : faded);
+        store_u64(&f->blocks, ahead_blocks(e));
+    }
+    return rc;
+}
+
+void level_note_commit(struct store *s)
+{
+    struct env_usage usage;
+    if (note_usage(&s->journal, &s->gauges.journal, &usage) == 0) {
+        s->writer.file = usage.file;
+        s->writer.scattered = usage.tree[TREE_RT] + usage.tree[TREE_IK] + usage.tree[TREE_CF];
+    }
+}
+
+static void look_at_disk(struct store *s)
+{
+    struct statvfs fs;
+    if (statvfs(s->cfg.data_dir, &fs) == 0) {
+        const uint64_t part = (uint64_t)fs.f_blocks * fs.f_frsize / STEP_PART;
+        store_u64(&s->gauges.disk_free, (uint64_t)fs.f_bavail * fs.f_frsize);
+        store_u64(&s->gauges.step, part < STEP_MIN ? STEP_MIN : part > STEP_MAX ? STEP_MAX : part);
+    }
+}
+
+/* Blocks for `need` bytes more than the file has, and a step beyond while there are enough; never
+ * more than the file's part of the room. */
+static void take_ahead(struct store *s, struct env *e, struct file_gauges *f, uint64_t need,
+                       uint64_t most)
+{
+    const uint64_t file = env_file_bytes(e);
+    const uint64_t step = load(&s->gauges.step);
+    const uint64_t blocks = ahead_blocks(e);
+    uint64_t want = file + need + step;
+    int64_t spare;
+
+    want = (want < most ? want : most) / e->page * e->page;
+    if (want <= blocks || blocks >= file + need + step / 2 || e->no_ahead) {
+        return;
+    }
+    look_at_disk(s);
+    spare = (int64_t)load(&s->gauges.disk_free) - atomic_load(&s->limits.min_free_disk);
+    if (spare > 0 && ahead_take(e, want, (uint64_t)spare)) {
+        look_at_disk(s);
+    }
+    store_u64(&f->blocks, ahead_blocks(e));
+    atomic_store(&s->gauges.is_ahead, !e->no_ahead);
 }
 
 void level_look(struct store *s)
 {
-    struct env_usage usage;
-    struct statvfs fs;
+    look_at_disk(s);
+    level_note_commit(s);
+    store_u64(&s->gauges.journal.pinned, env_pinned(&s->journal));
+    s->writer.looked_at_file = s->writer.file;
+    level_journal_ahead(s, 0);
+}
 
-    if (env_usage(&s->journal, &usage) == 0) {
-        atomic_store(&s->gauges.journal_used, usage.used);
-        atomic_store(&s->gauges.journal_pinned, usage.pinned);
-        atomic_store(&s->gauges.journal_file, usage.file);
-        atomic_store(&s->gauges.since_scan, 0);
+void level_journal_ahead(struct store *s, uint64_t need)
+{
+    struct room r;
+    room_now(s, &r);
+    take_ahead(s, &s->journal, &s->gauges.journal, need, room_journal_most(&r));
+}
+
+void level_index_ahead(struct store *s, uint64_t need)
+{
+    struct room r;
+    room_now(s, &r);
+    take_ahead(s, &s->index.env, &s->gauges.index, need, room_index_most(&r));
+}
+
+/* How much a row of the journal takes there: as those that it holds, and not too little while they
+ * are few. */
+static uint64_t index_row_bytes(uint64_t used, uint64_t n_live)
+{
+    const uint64_t bytes = n_live > ROWS_FEW ? used / n_live : 0;
+    return bytes > ROW_BYTES_MIN ? bytes : ROW_BYTES_MIN;
+}
+
+void level_index_look(struct store *s)
+{
+    struct index *x = &s->index;
+    struct env_usage usage;
+
+    if (note_usage(&x->env, &s->gauges.index, &usage) == 0) {
+        const struct feed *f = &x->feed;
+        const struct sweep_size size = {.bytes = usage.used,
+                                        .n_indexed = usage.rows[TREE_EA],
+                                        .n_attempts = f->n_live[STORE_ATTEMPTS],
+                                        .n_events = f->n_live[STORE_EVENTS],
+                                        .is_short =
+                                            x->is_short || level_of(s, 0) >= STORE_LEVEL_HIGH};
+        memcpy(x->tree_bytes, usage.tree, sizeof(x->tree_bytes));
+        store_u64(&s->gauges.index_row_bytes,
+                  index_row_bytes(usage.used, size.n_attempts + size.n_events));
+        atomic_store(&s->gauges.is_index_behind, sweep_judge(&x->feed.sweep, &size));
     }
-    if (statvfs(s->cfg.data_dir, &fs) == 0) {
-        atomic_store(&s->gauges.disk_free, (uint64_t)fs.f_bavail * fs.f_frsize);
-    }
+    level_index_ahead(s, 0);
+}
+
+bool level_grew(const struct store *s)
+{
+    return s->writer.file > s->writer.looked_at_file + load(&s->gauges.step) / 4;
+}
+
+uint64_t level_slice(const struct store *s)
+{
+    return load(&s->gauges.step) / 2;
 }
 
 enum store_level store_get_level(const struct store *s)
 {
-    return level_of(s, s->pending_bytes);
+    return level_of(s, s->pending_room + s->owed_retries);
 }
 
 size_t store_pending_bytes(const struct store *s)
@@ -113,13 +218,13 @@ bool store_is_behind(const struct store *s)
     return s->pending_bytes > (uint64_t)s->cfg.max_pending_bytes;
 }
 
-/* Is there room for n bytes below the mark? */
+/* Is there room for n bytes of pages below the mark? */
 static int admit_below(const struct store *s, size_t n, enum store_level mark)
 {
     if (s->is_dead || s->is_closing) {
         return ERR_BUSY;
     }
-    if (level_of(s, s->pending_bytes + n) >= mark) {
+    if (level_of(s, s->pending_room + s->owed_retries + n) >= mark) {
         return ERR_FULL;
     }
     if (s->pending_bytes != 0 && s->pending_bytes + n > (uint64_t)s->cfg.max_pending_bytes) {
@@ -128,9 +233,25 @@ static int admit_below(const struct store *s, size_t n, enum store_level mark)
     return 0;
 }
 
-int store_admit(const struct store *s, size_t n)
+int store_admit(const struct store *s, size_t n, size_t n_dests)
 {
-    return admit_below(s, n, STORE_LEVEL_FULL);
+    return admit_below(s, room_of_record(n) + n_dests * STORE_RETRY_ROOM, STORE_LEVEL_FULL);
+}
+
+void store_set_owed(struct store *s, size_t n_retries, size_t attempts)
+{
+    s->owed_retries = n_retries * STORE_RETRY_ROOM;
+    s->owed_attempts = attempts;
+}
+
+bool store_has_room_for_attempt(const struct store *s, size_t n)
+{
+    return level_of(s, s->pending_room + s->owed_retries + s->owed_attempts + n) < STORE_LEVEL_STOP;
+}
+
+size_t store_attempt_room(size_t n)
+{
+    return room_of_record(n);
 }
 
 int store_admit_replace(const struct store *s)
@@ -141,14 +262,14 @@ int store_admit_replace(const struct store *s)
 const struct store_stats *store_get_stats(struct store *s)
 {
     const struct gauges *g = &s->gauges;
-    const uint64_t committed = load(&g->rows_committed);
-    const uint64_t indexed = load(&g->rows_indexed);
+    struct room r;
 
-    s->stats.used_bytes = used_bytes(g);
-    s->stats.quota_bytes = quota_bytes(s);
+    room_now(s, &r);
+    s->stats.used_bytes = r.journal.used + r.journal.pinned + r.index.used;
+    s->stats.quota_bytes = room_quota(&r);
     s->stats.free_disk_bytes = load(&g->disk_free);
     s->stats.purged_events = load(&g->purged_events);
     s->stats.purged_attempts = load(&g->purged_attempts);
-    s->stats.index_lag = committed > indexed ? committed - indexed : 0;
+    s->stats.index_lag = rows_behind(g);
     return &s->stats;
 }

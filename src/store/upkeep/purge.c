@@ -26,7 +26,7 @@
 
 static bool is_spent(struct purge_job *job, struct purge *p)
 {
-    if (job->n_rows < job->max_rows &&
+    if (job->n_rows < job->max_rows && job->bytes < job->max_bytes &&
         (job->n_rows % CLOCK_EVERY != 0 || clock_mono_ns(clock_system()) < job->deadline_ns)) {
         return false;
     }

@@ -354,7 +354,7 @@ static bool is_held(struct fixture *f)
 
 static bool accepts(struct fixture *f)
 {
-    return store_admit(f->store, 20000) == 0;
+    return store_admit(f->store, 20000, 0) == 0;
 }
 
 /* Everything is resolved and may be deleted, and the map is small: refused in time, no commit

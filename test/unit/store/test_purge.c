@@ -182,10 +182,10 @@ static void test_levels(void **state)
     f->cfg.max_size = 32 * MIB;
     fx_open(f);
     assert_int_equal(store_get_level(f->store), STORE_LEVEL_OK);
-    while (store_admit(f->store, 65000) == 0) {
+    while (store_admit(f->store, 65000, 0) == 0) {
         put_mib(f, 1, &last);
     }
-    assert_int_equal(store_admit(f->store, 65000), ERR_FULL);
+    assert_int_equal(store_admit(f->store, 65000, 0), ERR_FULL);
     fx_until(f, is_full);
     (void)fx_put_attempt(f, last, "t1", "d", ATTEMPT_SUCCESS);
     fx_commit(f);
@@ -196,7 +196,7 @@ static void test_levels(void **state)
     store_set_low(f->store, last);
     fx_commit(f);
     fx_until(f, is_below_high);
-    assert_int_equal(store_admit(f->store, 65000), 0);
+    assert_int_equal(store_admit(f->store, 65000, 0), 0);
     assert_true(has_event(f, last));
     /* A quota that is raised at run time, and one that is lowered. */
     f->cfg.max_size = 8 * MIB;
@@ -210,16 +210,16 @@ static void test_disk(void **state)
     struct fixture *f = *state;
     f->cfg.min_free_disk = (int64_t)1 << 60; /* no disk has that */
     fx_open(f);
-    assert_int_equal(store_admit(f->store, 1000000), ERR_FULL);
+    assert_int_equal(store_admit(f->store, 1000000, 0), ERR_FULL);
     f->cfg.min_free_disk = 0;
     store_reload(f->store, &f->cfg);
-    assert_int_equal(store_admit(f->store, 100), 0);
+    assert_int_equal(store_admit(f->store, 100, 0), 0);
     f->cfg.max_pending_bytes = 10000;
     store_reload(f->store, &f->cfg);
     (void)fx_put_event(f, &(struct fx_event){.n_data = 9000});
-    assert_int_equal(store_admit(f->store, 9000), ERR_BUSY);
+    assert_int_equal(store_admit(f->store, 9000, 0), ERR_BUSY);
     fx_commit(f);
-    assert_int_equal(store_admit(f->store, 9000), 0);
+    assert_int_equal(store_admit(f->store, 9000, 0), 0);
 }
 
 int main(void)

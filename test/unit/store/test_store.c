@@ -453,7 +453,7 @@ static void test_commit_error_is_fatal(void **state)
     assert_int_equal(f->fatal.code, ERR_IO);
     (void)fx_put_event(f, &(struct fx_event){.n_data = 10});
     store_wait(f->store, &w[1]);
-    assert_int_equal(store_admit(f->store, 10), ERR_BUSY);
+    assert_int_equal(store_admit(f->store, 10, 0), ERR_BUSY);
     fx_turns(f, 50);
     fx_close(f);
     assert_int_equal(o[0].position, 0);

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Blocks ahead of the files' ends, files that somebody takes away, and an index that stays in
+ * proportion to the journal. */
+#include "fixture.h"
+
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "store/journal/ahead.h"
+#include "store/store_internal.h"
+
+#define MIB    ((uint64_t)1024 * 1024)
+#define PAGE   4096U
+#define ENOUGH (1024 * MIB)
+#define N_LATE 100U
+
+static uint64_t blocks_on_disk(const struct fixture *f, const char *name)
+{
+    char path[160];
+    struct stat st;
+    fx_path(f, path, name);
+    assert_int_equal(stat(path, &st), 0);
+    return (uint64_t)st.st_blocks * 512;
+}
+
+static void test_blocks_are_there_at_the_next_start(void **state)
+{
+    struct fixture *f = *state;
+    struct env *e;
+    char path[160];
+    struct stat before;
+    struct stat after;
+
+    fx_open(f);
+    e = &f->store->journal;
+    fx_path(f, path, "journal/data.mdb");
+    assert_int_equal(stat(path, &before), 0);
+    assert_false(ahead_take(e, 128 * MIB, 64 * MIB)); /* the disk may not give so much */
+    assert_true(ahead_take(e, 128 * MIB, ENOUGH));
+    assert_int_equal(ahead_blocks(e), 128 * MIB);
+    assert_true(blocks_on_disk(f, "journal/data.mdb") >= 128 * MIB);
+    assert_int_equal(stat(path, &after), 0);
+    assert_int_equal(after.st_size, before.st_size);
+    fx_close(f);
+    fx_open(f);
+    assert_true(ahead_blocks(&f->store->journal) >= 127 * MIB);
+}
+
+/* Without being asked for: some for either file, and more as they grow. */
+static void test_a_store_takes_blocks_ahead(void **state)
+{
+    struct fixture *f = *state;
+
+    fx_open(f);
+    fx_commit(f);
+    fx_indexed(f);
+    fx_turns(f, 100);
+    assert_true(blocks_on_disk(f, "journal/data.mdb") >= 2 * MIB);
+    assert_true(blocks_on_disk(f, "index/data.mdb") >= 2 * MIB);
+    for (size_t i = 0; i < 40; i++) {
+        (void)fx_put_event(f, &(struct fx_event){.n_data = MIB});
+        fx_commit(f);
+        assert_true(blocks_on_disk(f, "journal/data.mdb") > env_file_bytes(&f->store->journal));
+    }
+}
+
+static bool is_fatal(struct fixture *f)
+{
+    return f->n_fatal != 0;
+}
+
+static void assert_stops(struct fixture *f)
+{
+    (void)fx_put_event(f, &(struct fx_event){.n_data = 100});
+    fx_until(f, is_fatal);
+    assert_int_equal(f->n_fatal, 1);
+    assert_non_null(strstr(f->fatal.msg, "deleted, replaced or moved away"));
+    assert_int_equal(store_admit(f->store, 10, 0), ERR_BUSY);
+}
+
+static void test_journal_unlinked(void **state)
+{
+    struct fixture *f = *state;
+    char path[160];
+    fx_open(f);
+    fx_commit(f);
+    fx_path(f, path, "journal/data.mdb");
+    assert_int_equal(unlink(path), 0);
+    assert_stops(f);
+}
+
+static void test_journal_replaced(void **state)
+{
+    struct fixture *f = *state;
+    char path[160];
+    char aside[160];
+    FILE *other;
+    fx_open(f);
+    fx_commit(f);
+    fx_path(f, path, "journal/data.mdb");
+    fx_path(f, aside, "journal/aside");
+    assert_int_equal(rename(path, aside), 0);
+    other = fopen(path, "wx");
+    assert_non_null(other);
+    (void)fclose(other);
+    assert_stops(f);
+    assert_int_equal(unlink(aside), 0);
+}
+
+static void test_directory_moved_away(void **state)
+{
+    struct fixture *f = *state;
+    char path[160];
+    char aside[160];
+    fx_open(f);
+    fx_commit(f);
+    fx_path(f, path, "journal");
+    fx_path(f, aside, "elsewhere");
+    assert_int_equal(rename(path, aside), 0);
+    assert_stops(f);
+    assert_int_equal(rename(aside, path), 0);
+}
+
+static bool index_is_back(struct fixture *f)
+{
+    char path[160];
+    struct stat st;
+    fx_path(f, path, "index/data.mdb");
+    return stat(path, &st) == 0 && store_index_ready(f->store);
+}
+
+/* The index is derived: it is made anew and the lists are whole. */
+static void test_index_unlinked(void **state)
+{
+    struct fixture *f = *state;
+    char path[160];
+    fx_open(f);
+    for (size_t i = 0; i < 500; i++) {
+        (void)fx_put_event(f, &(struct fx_event){.n_data = 100});
+    }
+    fx_commit(f);
+    fx_indexed(f);
+    fx_path(f, path, "index/data.mdb");
+    assert_int_equal(unlink(path), 0);
+    fx_until(f, index_is_back);
+    assert_int_equal(f->n_fatal, 0);
+    assert_int_equal(fx_count(f, STORE_EVENTS, "t1", NULL), 500);
+}
+
+/* ---- the index in proportion ---- */
+
+static size_t rows_of(const struct env *e, size_t tree)
+{
+    MDB_txn *txn;
+    MDB_stat st;
+    assert_int_equal(mdb_txn_begin(e->mdb, NULL, MDB_RDONLY, &txn), 0);
+    assert_int_equal(mdb_stat(txn, e->dbi[tree], &st), 0);
+    mdb_txn_abort(txn);
+    return st.ms_entries;
+}
+
+static bool is_in_proportion(struct fixture *f)
+{
+    const size_t n_attempts = rows_of(&f->store->journal, TREE_AT);
+    return rows_of(&f->store->index.env, TREE_EA) < n_attempts + n_attempts / 2 + 1000 &&
+           atomic_load(&f->store->gauges.index.used) < MIB + n_attempts * 200;
+}
+
+/* An old event stays pending while attempts at it are made and deleted, thousands of them. */
+static void test_index_rows_go_beside_a_pending_event(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t pending;
+    uint64_t first;
+    uint64_t last = 0;
+
+    f->cfg.max_size = (int64_t)(16 * MIB);
+    fx_open(f);
+    pending = fx_put_event(f, &(struct fx_event){.n_data = 100});
+    store_put_retry(f->store, &(struct retry_record){.event_seq = pending, .dest_num = 1});
+    first = fx_put_attempt(f, pending, "t1", "first", ATTEMPT_SUCCESS);
+    store_set_low(f->store, store_next_seq(f->store));
+    for (size_t i = 0; i < 150000; i++) {
+        const char *dest = i >= 150000 - N_LATE ? "late" : i % 2 == 0 ? "a" : "b";
+        last = fx_put_attempt(f, pending, "t1", dest, ATTEMPT_FAILED);
+        if (i % 500 == 0) {
+            fx_commit(f);
+        }
+    }
+    fx_commit(f);
+    assert_true(store_get_stats(f->store)->purged_attempts > 50000);
+    assert_true(first < last);
+    fx_until(f, is_in_proportion);
+    /* What the journal has is still found. */
+    fx_indexed(f);
+    assert_int_equal(fx_count(f, STORE_ATTEMPTS, "t1", "late"), N_LATE);
+    assert_int_equal(fx_count(f, STORE_ATTEMPTS, "t1", "a"), 5000); /* as many as were asked for */
+    assert_true(fx_count(f, STORE_EVENTS, "t1", NULL) >= 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define T(fn) cmocka_unit_test_setup_teardown(fn, fx_setup, fx_teardown)
+        T(test_blocks_are_there_at_the_next_start),
+        T(test_a_store_takes_blocks_ahead),
+        T(test_journal_unlinked),
+        T(test_journal_replaced),
+        T(test_directory_moved_away),
+        T(test_index_unlinked),
+        T(test_index_rows_go_beside_a_pending_event),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
