@@ -15,8 +15,9 @@
  * Reading: between store_read_begin and store_read_end, which stand in one callback. What was put
  * but not committed yet is not seen. Returned strings are valid until store_read_end.
  *
- * A commit error is fatal: on_fatal is called once, no waiter is called any more, and the process
- * is expected to exit. All functions are for the loop thread.
+ * A commit error is fatal, and so is a journal file that is not in its place any more: on_fatal is
+ * called once, no waiter is called any more, and the process is expected to exit. All functions
+ * are for the loop thread.
  */
 #ifndef LL_STORE_H
 #define LL_STORE_H
@@ -62,7 +63,7 @@ void store_close(struct store *s, void (*done)(void *ctx), void *ctx);
 /* ---- admission ---- */
 enum store_level {
     STORE_LEVEL_OK,
-    STORE_LEVEL_HIGH, /* above 80 % of quota or disk: publishes go on, purge works harder */
+    STORE_LEVEL_HIGH, /* above 80 % of quota or room: publishes go on, purge works harder */
     STORE_LEVEL_FULL, /* above 90 %: publishes and new configuration are refused; pages that a
                          backup still reads count as used */
     STORE_LEVEL_STOP  /* above 97 %: only purging; attempts wait */
@@ -70,8 +71,8 @@ enum store_level {
 enum store_level store_get_level(const struct store *s);
 size_t store_pending_bytes(const struct store *s);
 bool store_is_behind(const struct store *s); /* pending bytes are above max_pending_bytes */
-/* 0, ERR_FULL (level) or ERR_BUSY (pending bytes): may a publish of about n bytes for n_dests be put
- * now? */
+/* 0, ERR_FULL (level) or ERR_BUSY (pending bytes): may a publish of about n bytes for n_dests be
+ * put now? */
 int store_admit(const struct store *s, size_t n, size_t n_dests) LL_MUST_USE;
 /* What will be put without being asked for: retry records, and records of attempts under way, as
  * bytes of store_attempt_room. */

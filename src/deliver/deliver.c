@@ -23,8 +23,8 @@ static void on_dest_gone(void *ctx, struct sched_dest *sd)
 }
 
 /* What an attempt says has to be recorded: none starts while there is no room for that beside the
- * records of all that are under way, or while the disk stands still and records pile up in memory. A
- * commit wakes the loop. */
+ * records of all that are under way, or while the disk stands still and records pile up in memory.
+ * A commit wakes the loop. */
 static bool may_start(const struct deliver *d)
 {
     struct sched_stats st;

@@ -110,6 +110,9 @@ static void on_messages(void *ctx, struct list *msgs)
         case MSG_BATCH:
             on_batch(s, LIST_ENTRY(m, struct batch, msg));
             break;
+        case MSG_ROOM: /* the end of the turn starts what waited for it */
+            atomic_store(&s->writer.room_posted, false);
+            break;
         case MSG_INDEX_LOST:
             index_on_lost(s);
             break;

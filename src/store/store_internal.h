@@ -93,7 +93,9 @@ struct writer {
     size_t since_drop;             /* bytes */
     uint64_t file, looked_at_file; /* size of the journal, now and when room was looked at */
     uint64_t scattered;            /* bytes of trees where rows go to any place */
-    bool is_pressed;               /* a batch waits for room */
+    struct store_msg room_msg;     /* deleting has made room */
+    _Atomic bool room_posted;
+    bool is_pressed; /* a batch waits for room */
     struct purge purge;
     struct ages ages;
 };

@@ -33,6 +33,8 @@ PENDING = 2000
 # The log of the gateway and what is measured lie elsewhere; the file system's own bookkeeping,
 # such as its table of extents, may take a little that nobody can take ahead of time.
 UNCOUNTED = 1 * MIB
+# On ext3 no blocks can be taken ahead: commits may take of the reserve until deleting has made room.
+UNCOUNTED_EXT3 = 8 * MIB
 
 FAILING = {
     **FAST_RETRIES,
@@ -43,14 +45,19 @@ FAILING = {
     "api.max_destinations_per_tenant": "100",
 }
 
-QUICK = [("tmpfs", 48, 0, 4000), ("ext4", 96, 4, 4000), ("tmpfs", 200, 4, 120000)]
+QUICK = [
+    ("tmpfs", 48, 0, 4000),
+    ("ext4", 96, 4, 4000),
+    ("ext3", 96, 4, 4000),
+    ("tmpfs", 200, 4, 120000),
+]
 LONG = [
     (kind, size, part, response)
     for kind in ("tmpfs", "ext4")
     for size in (48, 96, 200, 340)
     for part in (0, 4)
     for response in (4000, 120000)
-]
+] + [("ext3", 200, 4, 4000)]
 
 
 def mounted(kind, path, size):
@@ -62,7 +69,7 @@ def mounted(kind, path, size):
         image = path.with_suffix(".img")
         with open(image, "wb") as f:
             f.truncate(size * MIB)
-        made = subprocess.run(["mkfs.ext4", "-q", "-m", "0", str(image)], capture_output=True)
+        made = subprocess.run([f"mkfs.{kind}", "-q", "-m", "0", str(image)], capture_output=True)
         if made.returncode != 0:
             return None
         cmd = ["mount", "-o", "loop", str(image), str(path)]
@@ -270,7 +277,8 @@ def test_worst_load(make_gateway, make_disk, tmp_path, kind, size, part, respons
         assert g.is_running(), g.log_text()[-2000:]
         assert not load.broken, load.broken
         if disk.is_own:
-            assert disk.least >= disk.reserve - UNCOUNTED
+            uncounted = UNCOUNTED_EXT3 if kind == "ext3" else UNCOUNTED
+            assert disk.least >= disk.reserve - uncounted
         assert_recovers(g, sink, load.accepted)
         assert "store.corrupt" not in g.log_text()
         g.stop()

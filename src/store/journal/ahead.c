@@ -20,16 +20,20 @@ static int fd_of(const struct env *e)
 uint64_t ahead_blocks(const struct env *e)
 {
     const uint64_t file = env_file_bytes(e);
-    return e->blocks > file ? e->blocks : file;
+    return e->blocks > file && !e->no_ahead ? e->blocks : file;
 }
 
 void ahead_init(struct env *e)
 {
+    const int fd = fd_of(e);
     struct stat st;
-    if (fstat(fd_of(e), &st) == 0) {
+    if (fstat(fd, &st) == 0) {
         const uint64_t taken = (uint64_t)st.st_blocks * BLOCK;
         e->blocks = taken - taken / MAPPING_PARTS;
     }
+    /* The first block is there: this takes nothing, and tells whether it can be done at all. */
+    e->no_ahead =
+        fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 1) != 0 && (errno == EOPNOTSUPP || errno == ENOSYS);
 }
 
 bool ahead_take(struct env *e, uint64_t bytes, uint64_t spare)
@@ -51,8 +55,7 @@ bool ahead_take(struct env *e, uint64_t bytes, uint64_t spare)
     }
     from = e->is_filled ? e->blocks : 0; /* the first time, the holes as well */
     if (fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)(bytes - from)) != 0) {
-        e->no_ahead = errno == EOPNOTSUPP || errno == ENOSYS;
-        return false;
+        return false; /* others were quicker */
     }
     e->blocks = bytes;
     e->is_filled = true;

@@ -7,8 +7,8 @@
  * disk, and a start on a full disk can still write and delete. The size of the file stays as it is:
  * LMDB, a backup and a copy see nothing of this.
  *
- * Where the file system cannot do it (NFS 3, FAT), a file has the blocks that were written, and the
- * account of room (room.h) is all there is. Where it writes a changed block to another place, as
+ * Where the file system cannot do it (ext3, NFS 3), a file has the blocks that were written, and
+ * the account of room (room.h) is all there is. Where it writes a changed block to another place, as
  * btrfs does, taking blocks ahead helps only files that are not copied on write (chattr +C on the
  * empty data directory).
  */

@@ -31,8 +31,10 @@
 #define PURGE_MIN_ROWS   64U
 #define PURGE_MAX_NS     (2 * NS_PER_MS)
 #define PURGE_EVERY_NS   (100 * NS_PER_MS)
+#define PURGE_FULL_NS    (10 * NS_PER_MS) /* attempts wait for the room */
 #define LOOK_EVERY_NS    (1 * NS_PER_S)
-#define LOOK_FULL_NS     (100 * NS_PER_MS)
+#define LOOK_HIGH_NS     (100 * NS_PER_MS)
+#define LOOK_FULL_NS     (20 * NS_PER_MS)
 #define READERS_EVERY_NS (60 * NS_PER_S)
 #define COMMIT_PAGES     64U /* on the way to rows, and of the free list */
 #define WAIT_ROOM_NS     (10 * NS_PER_S)
@@ -170,7 +172,8 @@ static bool purge_is_due(struct store *s, int64_t now_ns)
     if (!w->purge.more && now_ns < w->next_purge_ns) {
         return false;
     }
-    w->next_purge_ns = now_ns + PURGE_EVERY_NS;
+    w->next_purge_ns =
+        now_ns + (level_of(s, 0) >= STORE_LEVEL_FULL ? PURGE_FULL_NS : PURGE_EVERY_NS);
     return true;
 }
 
@@ -408,6 +411,13 @@ static bool is_in_place(struct store *s)
     return false;
 }
 
+static int64_t look_pause_ns(enum store_level level)
+{
+    return level >= STORE_LEVEL_FULL   ? LOOK_FULL_NS
+           : level >= STORE_LEVEL_HIGH ? LOOK_HIGH_NS
+                                       : LOOK_EVERY_NS;
+}
+
 static void look(struct store *s, int64_t now_ns)
 {
     struct writer *w = &s->writer;
@@ -420,8 +430,7 @@ static void look(struct store *s, int64_t now_ns)
     }
     level_look(s);
     (void)pthread_mutex_lock(&w->mu);
-    w->next_look_ns =
-        mono_ns() + (level_of(s, 0) >= STORE_LEVEL_HIGH ? LOOK_FULL_NS : LOOK_EVERY_NS);
+    w->next_look_ns = mono_ns() + look_pause_ns(level_of(s, 0));
     (void)pthread_mutex_unlock(&w->mu);
 }
 
@@ -434,6 +443,16 @@ static bool has_queued(struct writer *w)
     return yes;
 }
 
+/* Attempts that wait for room are started by the loop, which no batch wakes then. */
+static void tell_of_room(struct store *s)
+{
+    struct writer *w = &s->writer;
+    if (!atomic_exchange(&w->room_posted, true)) {
+        w->room_msg.kind = MSG_ROOM;
+        mailbox_post(s->mailbox, &w->room_msg.node);
+    }
+}
+
 /* Purges while nothing else is to be done. A failure is reported like one of a batch. */
 static bool purge_idle(struct store *s)
 {
@@ -441,6 +460,9 @@ static bool purge_idle(struct store *s)
     do {
         struct purge_job job = {0};
         rc = commit(s, NULL, &job);
+        if (rc == 0 && job.n_rows != 0) {
+            tell_of_room(s);
+        }
     } while (rc == 0 && s->writer.purge.more && !has_queued(&s->writer));
     if (rc != 0) {
         post(s, batch_new(), rc);

@@ -138,12 +138,12 @@ static void take_ahead(struct store *s, struct env *e, struct file_gauges *f, ui
         look_at_disk(s);
     }
     store_u64(&f->blocks, ahead_blocks(e));
-    atomic_store(&s->gauges.is_ahead, !e->no_ahead);
 }
 
 void level_look(struct store *s)
 {
     look_at_disk(s);
+    atomic_store(&s->gauges.is_ahead, !s->journal.no_ahead);
     level_note_commit(s);
     store_u64(&s->gauges.journal.pinned, env_pinned(&s->journal));
     s->writer.looked_at_file = s->writer.file;

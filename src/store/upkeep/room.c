@@ -20,8 +20,7 @@
  * gives any back; KEEP_MIN is enough for the small slices of a store that is full. */
 #define KEEP_MIN       (1 * MIB)
 #define CHURNS         2U /* pages that a commit frees can be used by the one after the next */
-#define FULL_GAP       (1 * MIB) /* below STOP: for records of attempts at what was accepted */
-#define HIGH_GAP       (1 * MIB)
+#define FULL_GAP       (2 * MIB) /* below STOP: for records of attempts at what was accepted */
 
 static const unsigned percents[N_ROOM_MARKS] = {
     [ROOM_HIGH] = 80, [ROOM_FULL] = 90, [ROOM_STOP] = 97};
@@ -75,7 +74,7 @@ static struct room_budget budget_of(uint64_t used, uint64_t quota, uint64_t keep
 
     b.marks[ROOM_STOP] = least(percent * percents[ROOM_STOP], minus(quota, keep));
     b.marks[ROOM_FULL] = least(percent * percents[ROOM_FULL], minus(b.marks[ROOM_STOP], gap));
-    b.marks[ROOM_HIGH] = least(percent * percents[ROOM_HIGH], minus(b.marks[ROOM_FULL], gap));
+    b.marks[ROOM_HIGH] = least(percent * percents[ROOM_HIGH], minus(b.marks[ROOM_FULL], gap / 2));
     return b;
 }
 

@@ -65,6 +65,32 @@ static void test_a_store_takes_blocks_ahead(void **state)
     }
 }
 
+/* Nobody asks whether there is room, and the disk gives no more: commits wait until deleting has
+ * made room, and the file stays within the blocks it has. */
+static void test_a_commit_waits_for_room(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t most;
+    uint64_t last = 0;
+
+    f->cfg.min_free_disk = (int64_t)(4 * MIB);
+    fx_open(f);
+    f->cfg.min_free_disk = INT64_MAX / 2;
+    store_reload(f->store, &f->cfg);
+    fx_commit(f);
+    most = blocks_on_disk(f, "journal/data.mdb");
+    assert_true(most < 40 * MIB);
+    for (size_t i = 0; i < 200; i++) {
+        last = fx_put_event(f, &(struct fx_event){.n_data = MIB});
+        store_set_low(f->store, last);
+        fx_commit(f);
+        assert_true(env_file_bytes(&f->store->journal) <= most);
+    }
+    assert_int_equal(f->n_fatal, 0);
+    assert_int_equal(blocks_on_disk(f, "journal/data.mdb"), most);
+    assert_true(store_get_stats(f->store)->purged_events > 100);
+}
+
 static bool is_fatal(struct fixture *f)
 {
     return f->n_fatal != 0;
@@ -205,6 +231,7 @@ int main(void)
 #define T(fn) cmocka_unit_test_setup_teardown(fn, fx_setup, fx_teardown)
         T(test_blocks_are_there_at_the_next_start),
         T(test_a_store_takes_blocks_ahead),
+        T(test_a_commit_waits_for_room),
         T(test_journal_unlinked),
         T(test_journal_replaced),
         T(test_directory_moved_away),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How full a store is, from numbers alone; and that what a record is said to take is never less than
- * what it takes. */
+/* How full a store is, from numbers alone; and that what a record is said to take is never less
+ * than what it takes. */
 #include "fixture.h"
 
 #include "longline/check.h"
