@@ -128,7 +128,7 @@ static void on_tick(void *ctx)
     const int64_t until = now < b->end_ns ? now : b->end_ns;
     const int64_t due = (until - b->start_ns) / 1000 * b->rate / 1000000;
 
-    while (b->n_put < due && store_admit(b->store, N_DATA) == 0) {
+    while (b->n_put < due && store_admit(b->store, N_DATA, 1) == 0) {
         put(b);
     }
     if (now >= b->end_ns && b->n_recorded == b->n_put) {

@@ -8,9 +8,9 @@
  * LMDB, a backup and a copy see nothing of this.
  *
  * Where the file system cannot do it (ext3, NFS 3), a file has the blocks that were written, and
- * the account of room (room.h) is all there is. Where it writes a changed block to another place, as
- * btrfs does, taking blocks ahead helps only files that are not copied on write (chattr +C on the
- * empty data directory).
+ * the account of room (room.h) is all there is. Where it writes a changed block to another place,
+ * as btrfs does, taking blocks ahead helps only files that are not copied on write (chattr +C on
+ * the empty data directory).
  */
 #ifndef LL_STORE_AHEAD_H
 #define LL_STORE_AHEAD_H
