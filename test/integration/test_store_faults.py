@@ -219,3 +219,17 @@ def test_backup_that_takes_long(make_gateway, tmp_path):
     assert held.wait(60) == 0
     wait_until(lambda: set(publish(20)) == {202}, "room again")
     g.stop()
+
+
+def test_journal_unlinked_while_running(make_gateway, receiver):
+    """What is written to a file without a name is lost: it stops, and the next start refuses."""
+    g = make_gateway(FAST_RETRIES).start()
+    g.api.tenant("t")
+    assert g.api.post("/publish", json={"tenant_id": "t", "data": {}}).status == 202
+    (g.data_dir / "journal" / "data.mdb").unlink()
+    wait_until(lambda: not g.is_running(), "it stops", deadline=10)
+    assert g.wait_exit() not in (0, None)
+    assert g.log_has("store.fatal.*deleted, replaced or moved away")
+    g.launch()
+    assert g.wait_exit() not in (0, None)
+    assert g.log_has("restore journal/ from the backup")
