@@ -152,7 +152,7 @@ static void test_index_is_no_directory(void **state)
 
     fx_path(f, path, "index");
     assert_int_equal(symlink("/nowhere/at/all", path), 0);
-    assert_int_equal(fx_try_open(f, &err), ERR_INVALID);
+    assert_int_equal(fx_try_open(f, &err), ERR_CORRUPT);
     assert_non_null(strstr(err.msg, "delete it"));
     assert_int_equal(unlink(path), 0);
     fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
