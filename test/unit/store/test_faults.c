@@ -158,7 +158,7 @@ static void test_index_is_no_directory(void **state)
     fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     assert_true(fd >= 0);
     (void)close(fd);
-    assert_int_equal(fx_try_open(f, &err), ERR_INVALID);
+    assert_int_equal(fx_try_open(f, &err), ERR_CORRUPT);
     assert_int_equal(unlink(path), 0);
     fx_open(f);
 }
