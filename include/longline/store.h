@@ -48,6 +48,7 @@ struct store_options {
     const struct store_cfg *cfg; /* copied */
     void (*on_fatal)(void *ctx, const struct err_detail *err);
     void *ctx;
+    int damaged_status; /* of the exit when LMDB finds its journal impossible; 0: 1 */
 };
 
 /* Opens or creates; checks format version; takes the directory's lock (ERR_BUSY when another
@@ -109,7 +110,8 @@ uint64_t store_cutoff(const struct store *s);
 /* Events are put in the order of their seqs, and so are attempts: take the seq when the record is
  * put. store_put_event asserts it, store_put_attempt returns ERR_INVALID. Nothing is refused for
  * lack of room: ask store_admit before a publish. */
-void store_put_event(struct store *s, uint64_t seq, struct blob *encoded); /* takes a reference */
+/* Encoded with this seq; takes a reference. */
+void store_put_event(struct store *s, uint64_t seq, struct blob *encoded);
 int store_put_attempt(struct store *s, const struct attempt_record *at);
 void store_put_retry(struct store *s, const struct retry_record *rt);
 void store_del_retry(struct store *s, uint64_t event_seq, uint32_t dest_num);

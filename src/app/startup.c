@@ -154,8 +154,10 @@ static int open_vault(struct server *s, struct err_detail *err)
 
 static int open_storage(struct server *s, struct err_detail *err)
 {
-    const struct store_options so = {
-        .cfg = &s->config->store, .on_fatal = on_store_fatal, .ctx = s};
+    const struct store_options so = {.cfg = &s->config->store,
+                                     .on_fatal = on_store_fatal,
+                                     .ctx = s,
+                                     .damaged_status = EXIT_DATA};
     int rc = store_open(&s->store, s->loop, &so, err);
     if (rc != 0) {
         err_prefix(err, "store");

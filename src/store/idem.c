@@ -163,7 +163,8 @@ void store_put_idempotency(struct store *s, struct str tenant_id, struct str eve
     memcpy(bytes + 4, i->hash, sizeof(i->hash));
     put_be64(bytes + KEY_IDEM + SEAL_BYTES, seq);
     put_be64(bytes + KEY_IDEM + SEAL_BYTES + 8, (uint64_t)now);
-    value_seal(bytes + KEY_IDEM, IDEM_BYTES);
+    value_seal(bytes + KEY_IDEM, IDEM_BYTES, journal_trees[TREE_IK],
+               str_of((const char *)bytes, KEY_IDEM));
     op->offset = b->data.n;
     op->n = sizeof(bytes);
     op->n_key = KEY_IDEM;
@@ -191,7 +192,9 @@ static int find_durable(struct store *s, const unsigned char hash[16], uint64_t 
         if (rc == MDB_NOTFOUND) {
             continue;
         }
-        rc = rc != 0 ? err_from_mdb(rc) : value_open(&value, &payload);
+        rc = rc != 0 ? err_from_mdb(rc)
+                     : value_open(str_of_val(&value), journal_trees[TREE_IK], str_of_val(&key),
+                                  &payload);
         if (rc == 0 && payload.n != V1_N && payload.n != IDEM_BYTES - SEAL_BYTES) {
             rc = ERR_CORRUPT;
         }

@@ -160,10 +160,13 @@ static struct op *add_small(struct store *s, enum op_kind kind, const void *p, s
 void store_put_retry(struct store *s, const struct retry_record *rt)
 {
     unsigned char value[SEAL_BYTES + RETRY_PAYLOAD];
+    unsigned char key[KEY_RETRY];
     struct op *op;
 
+    key_retry(key, rt->event_seq, rt->dest_num);
     retry_encode(value + SEAL_BYTES, rt);
-    value_seal(value, sizeof(value));
+    value_seal(value, sizeof(value), journal_trees[TREE_RT],
+               str_of((const char *)key, sizeof(key)));
     op = add_small(s, OP_PUT_RETRY, value, sizeof(value));
     op->seq = rt->event_seq;
     op->dest = rt->dest_num;
@@ -230,7 +233,8 @@ int store_put_object(struct store *s, enum store_object kind, struct str key, st
     memset(head + n_key, 0, SEAL_BYTES);
     op = add_small(s, OP_PUT_OBJECT, head, n_key + SEAL_BYTES);
     LL_ASSERT(buf_add_str(&b->data, value) == 0);
-    value_seal((unsigned char *)b->data.p + offset + n_key, SEAL_BYTES + value.n);
+    value_seal((unsigned char *)b->data.p + offset + n_key, SEAL_BYTES + value.n,
+               journal_trees[TREE_CF], str_of((const char *)head, n_key));
     op->n_key = (uint32_t)n_key;
     op->n = (uint32_t)(n_key + SEAL_BYTES + value.n);
     b->bytes += value.n;

@@ -83,7 +83,7 @@ static int object_row(struct scan *sc, const MDB_val *key, const MDB_val *value)
         sc->at_end = true; /* of this kind */
         return ERR_NOT_FOUND;
     }
-    rc = value_open(value, &payload);
+    rc = value_open(str_of_val(value), journal_trees[TREE_CF], k, &payload);
     if (rc != 0) {
         log_error("store.corrupt", LOG_CSTR("tree", "cf"), LOG_STR("key", str_of(k.p + 1, k.n - 1)),
                   LOG_ERR(rc));
@@ -104,7 +104,7 @@ static int checked_row(struct scan *sc, const MDB_val *key, const MDB_val *value
     struct str id = STR_NULL;
     struct str owner = STR_NULL;
     struct str payload;
-    const int rc = value_open(value, &payload);
+    const int rc = value_open(str_of_val(value), journal_trees[TREE_CF], k, &payload);
     size_t kind;
 
     if (rc == 0) {
@@ -142,7 +142,7 @@ static int retry_row(struct scan *sc, const MDB_val *key, const MDB_val *value)
 {
     struct retry_record rt;
     struct str p;
-    int rc = value_open(value, &p);
+    int rc = value_open(str_of_val(value), journal_trees[TREE_RT], str_of_val(key), &p);
 
     if (key->mv_size != KEY_RETRY) {
         log_row(sc, "rt", key, ERR_CORRUPT);

@@ -18,13 +18,11 @@
 #include "longline/turn.h"
 
 #include "store_internal.h"
+#include "upkeep/check.h"
 
 #define LOOK_MS    250
+#define CHECK_NS   INT64_C(2000000000) /* of the journal at the start; the rest in the background */
 #define MAPPED_MAX ((size_t)48 * 1024 * 1024)
-
-static const char *const journal_trees[N_JOURNAL_TREES] = {
-    [TREE_EV] = "ev", [TREE_AT] = "at", [TREE_BD] = "bd", [TREE_RT] = "rt",
-    [TREE_IK] = "ik", [TREE_CF] = "cf", [TREE_MT] = "mt"};
 
 /* ---- results of commits ---- */
 
@@ -308,6 +306,10 @@ static int check_format(struct store *s, MDB_txn *txn, struct err_detail *err)
         }
         put_be32(bytes, JOURNAL_FORMAT);
         rc = meta_put(txn, mt, META_FORMAT, bytes, 4);
+    } else if (rc == 0 && get_be32(bytes) < JOURNAL_FORMAT) {
+        /* Old rows are read; an older program must not take new ones for damage. */
+        put_be32(bytes, JOURNAL_FORMAT);
+        rc = meta_put(txn, mt, META_FORMAT, bytes, 4);
     } else if (rc == 0 && get_be32(bytes) != JOURNAL_FORMAT) {
         return err_set(err, ERR_VERSION, 0, "the journal has format %u, this program knows %u",
                        get_be32(bytes), JOURNAL_FORMAT);
@@ -398,6 +400,8 @@ static struct store *create(struct loop *l, const struct store_options *o)
     s->fatal_ctx = o->ctx;
     s->lock_fd = -1;
     s->dir_fd = -1;
+    s->damaged_status = o->damaged_status != 0 ? o->damaged_status : 1;
+    damage_init(&s->damage);
     set_limits(s, o->cfg);
     list_init(&s->spare);
     list_init(&s->idle_waiters);
@@ -423,10 +427,12 @@ static void destroy(struct store *s)
         index_close(s);
     }
     env_close(&s->journal);
+    crash_mark_disarm();
     while ((node = list_pop_head(&s->spare)) != NULL) {
         batch_free(LIST_ENTRY(node, struct batch, node));
     }
     idem_fini(s);
+    damage_fini(&s->damage);
     if (s->lock_fd >= 0) {
         (void)close(s->lock_fd); /* gives the lock back */
     }
@@ -452,10 +458,47 @@ static int open_journal(struct store *s, const struct env_spec *spec, struct err
     return rc;
 }
 
+static void note_bad_row(void *ctx, const struct check_bad_row *row)
+{
+    struct store *s = ctx;
+    damage_note(&s->damage, row->kind, row->seq, ERR_CORRUPT);
+}
+
+/* Before LMDB opens the journal: see check.h. After a crash the check is whole, so that a start
+ * that crashes is followed by one that refuses. */
+static int check_journal(struct store *s, const char *dir, struct err_detail *err)
+{
+    const bool has_crashed = crash_mark_is_set(s->cfg.data_dir, CRASH_JOURNAL);
+    char path[ENV_PATH_MAX];
+    struct check_job job = {.path = path,
+                            .budget_ns = has_crashed ? 0 : CHECK_NS,
+                            .with_rows = true,
+                            .on_bad_row = note_bad_row,
+                            .ctx = s};
+    int rc = path_join(path, dir, "data.mdb");
+
+    rc = rc == 0 ? check_file_at_start(&job, err) : rc;
+    if (rc != 0 || !has_crashed) {
+        s->is_checked = job.complete;
+        return rc;
+    }
+    if (crash_count(s->cfg.data_dir) >= CRASH_MAX) {
+        return err_set(err, ERR_CORRUPT, 0,
+                       "%u crashes while reading journal/data.mdb, in which no damage is found: "
+                       "delete .journal-crashed to try again",
+                       CRASH_MAX);
+    }
+    s->is_checked = true;
+    log_warn("store.journal.checked", LOG_CSTR("detail", "after a crash; no page is damaged"));
+    return crash_checked(s->cfg.data_dir);
+}
+
 static int open_files(struct store *s, struct err_detail *err)
 {
     char dir[ENV_PATH_MAX];
     const struct env_spec spec = {.dir = dir,
+                                  .file = CRASH_JOURNAL,
+                                  .assert_status = s->damaged_status,
                                   .map_size = (size_t)s->cfg.map_size,
                                   .trees = journal_trees,
                                   .n_trees = N_JOURNAL_TREES};
@@ -467,6 +510,12 @@ static int open_files(struct store *s, struct err_detail *err)
     rc = take_lock(s, err);
     if (rc == 0 && path_join(dir, s->cfg.data_dir, "journal") != 0) {
         rc = err_set(err, ERR_TOO_BIG, 0, "the path is too long");
+    }
+    if (rc == 0 && (rc = crash_mark_arm(s->cfg.data_dir)) != 0) {
+        (void)err_set(err, rc, 0, "cannot open %.100s: %s", s->cfg.data_dir, err_text(rc));
+    }
+    if (rc == 0) {
+        rc = check_journal(s, dir, err);
     }
     if (rc == 0) {
         rc = open_journal(s, &spec, err);

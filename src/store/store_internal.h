@@ -24,6 +24,7 @@
 #include "record/schema.h"
 #include "upkeep/age_clock.h"
 #include "upkeep/ages.h"
+#include "upkeep/damage.h"
 #include "upkeep/idem_time.h"
 #include "upkeep/room.h"
 #include "upkeep/steady.h"
@@ -132,6 +133,10 @@ struct store {
     size_t pending_room;  /* what that takes in pages, at most */
     size_t owed_retries;  /* room for retry records of what is neither ended nor stored */
     size_t owed_attempts; /* and for records of the attempts under way */
+
+    struct damage damage;
+    bool is_checked;    /* the whole journal, at the start */
+    int damaged_status; /* of the exit when LMDB finds the journal impossible */
 
     struct age_clock age;
     struct steady steady;

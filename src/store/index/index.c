@@ -10,7 +10,7 @@
 
 #include "journal/ahead.h"
 #include "store_internal.h"
-#include "upkeep/crash_mark.h"
+#include "upkeep/check.h"
 
 #define NS_PER_MS     INT64_C(1000000)
 #define NS_PER_S      INT64_C(1000000000)
@@ -20,9 +20,7 @@
 #define RETRY_NS      (1 * NS_PER_S)
 #define LOOK_EVERY_NS (1 * NS_PER_S)
 #define FAILURES_MAX  10
-
-static const char *const index_trees[N_INDEX_TREES] = {
-    [TREE_PO] = "po", [TREE_EA] = "ea", [TREE_ID] = "id", [TREE_IMT] = "mt"};
+#define CHECK_NS      (1 * NS_PER_S) /* of the start */
 
 static int64_t mono_ns(void)
 {
@@ -34,11 +32,23 @@ static int64_t mono_ns(void)
 static int open_env(struct store *s, struct err_detail *err)
 {
     const struct env_spec spec = {.dir = s->index.dir,
+                                  .file = CRASH_INDEX,
+                                  .assert_status = 1,
                                   .map_size = (size_t)s->cfg.map_size,
                                   .trees = index_trees,
-                                  .n_trees = N_INDEX_TREES,
-                                  .check = index_check};
+                                  .n_trees = N_INDEX_TREES};
     return env_open(&s->index.env, &spec, err);
+}
+
+/* What lies beyond the budget is checked in the background, and met when it is used. */
+static int check(struct store *s, struct err_detail *err)
+{
+    char path[ENV_PATH_MAX];
+    struct check_job job = {
+        .path = path, .is_index = true, .with_rows = true, .budget_ns = CHECK_NS};
+    const int rc = path_join(path, s->index.dir, "data.mdb");
+
+    return rc != 0 ? rc : check_file_at_start(&job, err);
 }
 
 static int write_head(struct store *s)
@@ -109,9 +119,9 @@ static int wipe_and_create(struct store *s, struct err_detail *err)
             return err_set(err, ERR_IO, errno, "cannot delete the damaged index");
         }
     }
-    rc = crash_mark_clear(s->cfg.data_dir);
+    rc = crash_mark_clear(s->cfg.data_dir, CRASH_INDEX);
     if (rc != 0) {
-        return err_set(err, rc, 0, "cannot delete " CRASH_MARK_FILE ": %s", err_text(rc));
+        return err_set(err, rc, 0, "cannot delete the mark of a crash: %s", err_text(rc));
     }
     rc = open_env(s, err);
     if (rc != 0) {
@@ -192,15 +202,15 @@ int index_open(struct store *s, struct err_detail *err)
         return err_set(err, rc, 0, "the path is too long");
     }
     rc = check_place(x, err);
-    if (rc == 0 && (rc = crash_mark_arm(s->cfg.data_dir)) != 0) {
-        (void)err_set(err, rc, 0, "cannot open %.100s: %s", s->cfg.data_dir, err_text(rc));
-    }
     if (rc != 0) {
         return rc;
     }
-    if (crash_mark_is_set(s->cfg.data_dir)) {
+    if (crash_mark_is_set(s->cfg.data_dir, CRASH_INDEX)) {
         rc = err_set(&why, ERR_CORRUPT, 0, "the last run crashed while the index was open");
     } else {
+        rc = check(s, &why);
+    }
+    if (rc == 0) {
         rc = open_env(s, &why);
     }
     if (rc == 0) {
@@ -520,7 +530,6 @@ void index_close(struct store *s)
         x->read_txn = NULL;
     }
     env_close(&x->env);
-    crash_mark_disarm();
     feed_fini(&x->feed);
 }
 

@@ -82,9 +82,6 @@ struct index {
     char dir[ENV_PATH_MAX];
 };
 
-/* index_check.c. ERR_CORRUPT when a page in use is not what it says. */
-int index_check(struct env *e) LL_MUST_USE;
-
 /* Opens, or deletes and creates. The journal is open. */
 int index_open(struct store *s, struct err_detail *err) LL_MUST_USE;
 /* Before the journal is open: deletes the file, which is rebuilt, to give its room to the journal.

@@ -176,7 +176,8 @@ static int by_pair(const void *x, const void *y)
     return p->b < q->b ? -1 : p->b > q->b;
 }
 
-static int write_pairs(MDB_txn *txn, MDB_dbi dbi, struct index_pairs *p)
+static int write_pairs(const struct index *x, MDB_txn *txn, enum index_tree tree,
+                       struct index_pairs *p)
 {
     MDB_cursor *cur;
     int rc;
@@ -185,15 +186,17 @@ static int write_pairs(MDB_txn *txn, MDB_dbi dbi, struct index_pairs *p)
         return 0;
     }
     qsort(p->v, p->n, sizeof(*p->v), by_pair);
-    rc = mdb_cursor_open(txn, dbi, &cur);
+    rc = mdb_cursor_open(txn, x->env.dbi[tree], &cur);
     if (rc != 0) {
         return rc;
     }
     for (size_t i = 0; i < p->n && rc == 0; i++) {
         unsigned char bytes[KEY_PAIR];
+        unsigned char crc[PAIR_BYTES];
         MDB_val key = val_of(bytes, sizeof(bytes));
-        MDB_val value = val_of("", 0);
+        MDB_val value = val_of(crc, sizeof(crc));
         key_pair(bytes, p->v[i].a, p->v[i].b);
+        pair_seal(crc, tree, &key);
         rc = mdb_cursor_put(cur, &key, &value, 0);
     }
     mdb_cursor_close(cur);
@@ -297,10 +300,10 @@ int feed_write(struct store *s, MDB_txn *journal)
     }
     rc = write_terms(txn, x->env.dbi[TREE_PO], &f->terms);
     if (rc == 0) {
-        rc = write_pairs(txn, x->env.dbi[TREE_EA], &f->attempts);
+        rc = write_pairs(x, txn, TREE_EA, &f->attempts);
     }
     if (rc == 0) {
-        rc = write_pairs(txn, x->env.dbi[TREE_ID], &f->ids);
+        rc = write_pairs(x, txn, TREE_ID, &f->ids);
     }
     if (rc == 0) {
         rc = purge(s, txn, journal);

@@ -34,6 +34,29 @@ static size_t get_varint(const unsigned char *p, size_t n, uint64_t *out)
     return 0;
 }
 
+static uint32_t row_crc(const void *key, const unsigned char *value, size_t n)
+{
+    return crc32c(crc32c(0, value + 4, n - 4), key, KEY_PAIR);
+}
+
+static bool is_sound(const MDB_val *key, const MDB_val *value)
+{
+    return key->mv_size == KEY_PAIR && value->mv_size >= POSTING_HEAD &&
+           value->mv_size <= POSTING_VALUE_MAX &&
+           row_crc(key->mv_data, value->mv_data, value->mv_size) == get_be32(value->mv_data);
+}
+
+void pair_seal(unsigned char out[PAIR_BYTES], enum index_tree tree, const MDB_val *key)
+{
+    put_be32(out, place_crc(0, index_trees[tree], str_of_val(key)));
+}
+
+bool pair_is_sound(enum index_tree tree, const MDB_val *key, const MDB_val *value)
+{
+    return key->mv_size == KEY_PAIR && value->mv_size == PAIR_BYTES &&
+           place_crc(0, index_trees[tree], str_of_val(key)) == get_be32(value->mv_data);
+}
+
 size_t posting_decode(const MDB_val *key, const MDB_val *value, uint64_t *out)
 {
     const unsigned char *p = value->mv_data;
@@ -41,8 +64,7 @@ size_t posting_decode(const MDB_val *key, const MDB_val *value, uint64_t *out)
     size_t n = 0;
     uint64_t seq;
 
-    if (key->mv_size != KEY_PAIR || left < POSTING_HEAD || left > POSTING_VALUE_MAX ||
-        crc32c(0, p + POSTING_HEAD, left - POSTING_HEAD) != get_be32(p)) {
+    if (!is_sound(key, value)) {
         return 0;
     }
     seq = get_be64((const unsigned char *)key->mv_data + 8);
@@ -62,9 +84,13 @@ size_t posting_decode(const MDB_val *key, const MDB_val *value, uint64_t *out)
     return seq == get_be64(p + 4) ? n : 0;
 }
 
-uint64_t posting_last(const MDB_val *value)
+bool posting_last(const MDB_val *key, const MDB_val *value, uint64_t *last)
 {
-    return value->mv_size >= POSTING_HEAD ? get_be64((const unsigned char *)value->mv_data + 4) : 0;
+    if (!is_sound(key, value)) {
+        return false;
+    }
+    *last = get_be64((const unsigned char *)value->mv_data + 4);
+    return true;
 }
 
 /* Cursor to the last row whose key is at or below (term, seq). MDB_NOTFOUND when it is another
@@ -107,8 +133,8 @@ static int put_row(MDB_cursor *cur, uint64_t term, struct row *r)
         return 0;
     }
     key_pair(bytes, term, r->first);
-    put_be32(r->value, crc32c(0, r->value + POSTING_HEAD, r->n - POSTING_HEAD));
     put_be64(r->value + 4, r->last);
+    put_be32(r->value, row_crc(bytes, r->value, r->n));
     return mdb_cursor_put(cur, &key, &value, 0);
 }
 
@@ -123,16 +149,13 @@ static int load_row(MDB_cursor *cur, uint64_t term, struct row *r)
     if (rc != 0) {
         return rc == MDB_NOTFOUND ? 0 : rc;
     }
-    if (value.mv_size < POSTING_HEAD || value.mv_size > POSTING_VALUE_MAX) {
+    if (!posting_last(&key, &value, &r->last)) {
         return MDB_CORRUPTED;
     }
     r->first = get_be64((const unsigned char *)key.mv_data + 8);
-    r->last = posting_last(&value);
     r->n = value.mv_size;
     memcpy(r->value, value.mv_data, value.mv_size);
-    return crc32c(0, r->value + POSTING_HEAD, r->n - POSTING_HEAD) == get_be32(r->value)
-               ? 0
-               : MDB_CORRUPTED;
+    return 0;
 }
 
 int posting_append(MDB_cursor *cur, const struct terms *t, const struct term_list *list)

@@ -3,7 +3,7 @@
  * Posting lists: the ascending seqs of a term, cut into rows.
  *
  *   key    term8 first_seq8
- *   value  crc4 of the deltas | last_seq8 | deltas: base-128 numbers, each the distance to the
+ *   value  crc4 of what follows and the key | last_seq8 | deltas: base-128 numbers, each the distance to the
  *          next seq
  *
  * New seqs go to the end of the term's last row while it has room, so a busy term costs one row
@@ -19,6 +19,7 @@
 #include "longline/arena.h"
 
 #include "index/terms.h"
+#include "record/schema.h"
 
 #define POSTING_HEAD      12U
 #define POSTING_VALUE_MAX 1500U /* inline in its page, two to a page */
@@ -31,8 +32,13 @@ int posting_append(MDB_cursor *cur, const struct terms *t,
 int posting_put(MDB_cursor *cur, uint64_t term, const uint64_t *seqs, size_t n) LL_MUST_USE;
 /* Decodes a row into out[POSTING_SEQS_MAX]; the number of seqs, 0 when it is damaged. */
 size_t posting_decode(const MDB_val *key, const MDB_val *value, uint64_t *out);
-/* The last seq of a row; 0 when it is damaged. */
-uint64_t posting_last(const MDB_val *value);
+/* The last seq of a row; false when it is damaged. */
+bool posting_last(const MDB_val *key, const MDB_val *value, uint64_t *last);
+
+/* Rows of ea and id are keys; their value is a checksum of the key. */
+#define PAIR_BYTES 4U
+void pair_seal(unsigned char out[PAIR_BYTES], enum index_tree tree, const MDB_val *key);
+bool pair_is_sound(enum index_tree tree, const MDB_val *key, const MDB_val *value);
 
 /* Walks the seqs of one term in one direction. */
 struct posting_iter {

@@ -136,7 +136,7 @@ static int sweep_row(struct walk *w, enum index_tree tree, uint64_t pos[2])
     unsigned char bytes[KEY_PAIR];
     MDB_val key = val_of(bytes, sizeof(bytes));
     MDB_val value;
-    uint64_t last;
+    uint64_t last = 0;
     int rc;
 
     key_pair(bytes, pos[0], pos[1]);
@@ -149,12 +149,12 @@ static int sweep_row(struct walk *w, enum index_tree tree, uint64_t pos[2])
         pos[1] = 0;
         return rc;
     }
-    if (key.mv_size != KEY_PAIR) {
+    if (tree == TREE_PO ? !posting_last(&key, &value, &last) : !pair_is_sound(tree, &key, &value)) {
         return MDB_CORRUPTED;
     }
     pos[0] = get_be64(key.mv_data);
     pos[1] = get_be64((const unsigned char *)key.mv_data + 8);
-    last = tree == TREE_PO ? posting_last(&value) : pos[1];
+    last = tree == TREE_PO ? last : pos[1];
     if (last < job->oldest || (is_deep && tree != TREE_PO && !is_live(w, tree, pos[1]))) {
         w->n_changes++;
         rc = mdb_cursor_del(w->cur, 0);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "longline/check.h"
+#include "longline/log.h"
 
 #include "journal/ahead.h"
 #include "record/schema.h"
@@ -159,6 +160,23 @@ static int check_file(struct env *e, struct err_detail *err)
     return 0;
 }
 
+/* LMDB would abort, at every start again. Any thread; other threads may hold locks, so nothing is
+ * closed: what was acknowledged is on disk. */
+static void on_assert(MDB_env *mdb, const char *text)
+{
+    static const char *const files[N_CRASH_FILES] = {
+        [CRASH_JOURNAL] = "journal/data.mdb", [CRASH_INDEX] = "index/data.mdb"};
+    static const char *const remedies[N_CRASH_FILES] = {
+        [CRASH_JOURNAL] = "restore the backup, or try: longline salvage OLD NEW",
+        [CRASH_INDEX] = "start again: the index is rebuilt"};
+    const struct env *e = mdb_env_get_userctx(mdb);
+
+    crash_mark_set(e->file);
+    log_error("store.damaged", LOG_CSTR("file", files[e->file]), LOG_CSTR("detail", text),
+              LOG_CSTR("remedy", remedies[e->file]));
+    _exit(e->assert_status);
+}
+
 static int open_trees(struct env *e, const struct env_spec *spec)
 {
     MDB_txn *txn;
@@ -192,7 +210,7 @@ int env_open(struct env *e, const struct env_spec *spec, struct err_detail *err)
     int rc;
 
     LL_ASSERT(spec->n_trees <= ENV_TREES_MAX);
-    *e = (struct env){0};
+    *e = (struct env){.file = spec->file, .assert_status = spec->assert_status};
     if (path_join(path, spec->dir, "data.mdb") != 0) {
         return err_set(err, ERR_TOO_BIG, 0, "the path is too long");
     }
@@ -205,24 +223,20 @@ int env_open(struct env *e, const struct env_spec *spec, struct err_detail *err)
         e->mdb = NULL;
         return err_set(err, err_from_mdb(rc), rc, "%s", mdb_strerror(rc));
     }
-    if ((rc = make_lock_file(spec->dir)) != 0 ||
+    if ((rc = make_lock_file(spec->dir)) != 0 || (rc = mdb_env_set_userctx(e->mdb, e)) != 0 ||
+        (rc = mdb_env_set_assert(e->mdb, on_assert)) != 0 ||
         (rc = mdb_env_set_maxdbs(e->mdb, ENV_TREES_MAX)) != 0 ||
         (rc = mdb_env_set_mapsize(e->mdb, (spec->map_size < MIN_MAP ? MIN_MAP : spec->map_size) &
                                               ~(size_t)0xffff)) != 0 ||
         (rc = mdb_env_open(e->mdb, spec->dir, MDB_NOTLS | MDB_NORDAHEAD, ENV_MODE)) != 0) {
         goto err_mdb;
     }
+    find_map(e, path);
+    crash_mark_map(e->file, e->map, e->map_bytes);
     rc = check_file(e, err);
     if (rc != 0) {
         env_close(e);
         return rc;
-    }
-    if (spec->check != NULL) {
-        rc = spec->check(e);
-        if (rc != 0) {
-            env_close(e);
-            return err_set(err, rc, 0, "%.60s: a page is damaged", spec->dir);
-        }
     }
     rc = open_trees(e, spec);
     if (rc != 0) {
@@ -236,7 +250,6 @@ int env_open(struct env *e, const struct env_spec *spec, struct err_detail *err)
     (void)mdb_reader_check(e->mdb, &dead);
     e->n_trees = spec->n_trees;
     ahead_init(e);
-    find_map(e, path);
     return 0;
 
 err_mdb:
@@ -250,6 +263,7 @@ void env_close(struct env *e)
         mdb_txn_abort(e->usage_txn);
     }
     if (e->mdb != NULL) {
+        crash_mark_map(e->file, NULL, 0);
         mdb_env_close(e->mdb);
     }
     *e = (struct env){0};

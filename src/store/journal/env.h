@@ -9,23 +9,26 @@
 
 #include "longline/err.h"
 
+#include "upkeep/crash_mark.h"
+
 #define ENV_TREES_MAX 8
 #define ENV_PATH_MAX  4096U
 
-struct env;
 struct env_spec {
     const char *dir; /* created when missing */
+    enum crash_file file;
+    int assert_status; /* of the exit after LMDB has found that it cannot go on */
     size_t map_size;
     const char *const *trees;
     size_t n_trees;
-    /* Called before anything is read from the pages; may be NULL. */
-    int (*check)(struct env *e);
 };
 
 struct env {
     MDB_env *mdb; /* NULL: not open */
     MDB_dbi dbi[ENV_TREES_MAX];
     size_t page;
+    enum crash_file file;
+    int assert_status;
     void *map; /* where the file is mapped, NULL when that could not be found out */
     size_t map_bytes;
     size_t n_trees;
@@ -37,7 +40,9 @@ struct env {
 };
 
 /* Default sync mode: a commit is on disk when it returns. A file that is shorter than its own
- * header says, or that is no LMDB file, is ERR_CORRUPT. */
+ * header says, or that is no LMDB file, is ERR_CORRUPT. The pages are trusted: see check.h. *e must
+ * stay where it is until env_close. When LMDB finds its pages impossible later on, it says so in
+ * the log, leaves the file's mark (crash_mark.h) and ends the process with assert_status. */
 int env_open(struct env *e, const struct env_spec *spec, struct err_detail *err) LL_MUST_USE;
 void env_close(struct env *e); /* all transactions must have ended */
 

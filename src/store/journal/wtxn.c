@@ -121,7 +121,7 @@ static int put_meta(struct wtxn *t, const char *name, const void *p, size_t n)
 {
     unsigned char bytes[SEAL_BYTES + META_MAX];
     memcpy(bytes + SEAL_BYTES, p, n);
-    value_seal(bytes, SEAL_BYTES + n);
+    value_seal(bytes, SEAL_BYTES + n, journal_trees[TREE_MT], str_c(name));
     return put(t, TREE_MT, str_c(name), str_of((const char *)bytes, SEAL_BYTES + n), 0);
 }
 

@@ -176,6 +176,10 @@ static int add_pairs(struct store *s, enum index_tree tree, uint64_t head, struc
         for (rc = mdb_cursor_get(cur, &key, &value, MDB_SET_RANGE);
              rc == 0 && key.mv_size == KEY_PAIR && get_be64(key.mv_data) == head && oom == 0;
              rc = mdb_cursor_get(cur, &key, &value, MDB_NEXT)) {
+            if (!pair_is_sound(tree, &key, &value)) {
+                rc = MDB_CORRUPTED;
+                break;
+            }
             oom = add_seq(out, get_be64((const unsigned char *)key.mv_data + 8), a);
         }
         mdb_cursor_close(cur);

@@ -3,13 +3,16 @@
  * Encoding of events and attempts. One X-macro per record gives the order and the kind of its
  * fields; encoder, size and decoder are made from it.
  *
- * Event, version 1
+ * Event, versions 1 and 2
  *   u8 version | u32 crc of what follows up to the end of the head | u32 head length (from the
  *   first byte) | u32 data length | u32 crc of data | EVENT_FIELDS | u16 n, n times (u32 number,
  *   text id) | data
  *
- * Attempt, version 1
+ * Attempt, versions 1 and 2
  *   u8 version | u32 crc of all that follows | u32 length (from the first byte) | ATTEMPT_FIELDS
+ *
+ * In version 2 the first crc goes on over "ev" or "at" and the key (place_crc): a record that turns
+ * up under another seq is damaged.
  *
  * A text is u16 length and bytes; a long text has a u32 length. To change a format: raise the
  * version that the encoder writes, keep the decoder of the old one under its number, add a golden
@@ -22,9 +25,10 @@
 #include "longline/hash.h"
 
 #include "record/record_internal.h"
+#include "record/schema.h"
 
-#define EVENT_VERSION   1
-#define ATTEMPT_VERSION 1
+#define EVENT_VERSION   2
+#define ATTEMPT_VERSION 2
 #define EVENT_PREFIX    17U /* version, crc, head length, data length, data crc */
 #define ATTEMPT_PREFIX  9U  /* version, crc, length */
 #define CRC_START       5U  /* the first byte that a crc covers */
@@ -208,6 +212,19 @@ static struct rd rd_of(struct str bytes, size_t from, size_t to)
     return (struct rd){.p = (const unsigned char *)bytes.p + from, .n = to - from};
 }
 
+/* The first crc of a record of n covered bytes, as its version has it. */
+static uint32_t first_crc(const unsigned char *p, size_t n, enum journal_tree tree, uint64_t seq)
+{
+    const uint32_t crc = crc32c(0, p + CRC_START, n - CRC_START);
+    unsigned char key[KEY_SEQ];
+
+    if (p[0] == 1) {
+        return crc;
+    }
+    key_seq(key, seq);
+    return place_crc(crc, journal_trees[tree], str_of((const char *)key, sizeof(key)));
+}
+
 /* ---- events ---- */
 
 static void event_sum(const struct event_record *e, struct sum *head)
@@ -257,7 +274,7 @@ struct blob *event_encode(const struct event_record *e, size_t max)
         p = wr_text(p, e->dests[i].id);
     }
     (void)wr_bytes(p, e->data);
-    put_be32(b->p + 1, crc32c(0, b->p + CRC_START, head.n - CRC_START));
+    put_be32(b->p + 1, first_crc(b->p, head.n, TREE_EV, e->seq));
     return b;
 }
 
@@ -266,7 +283,7 @@ int event_size(struct str bytes, struct record_size *out)
     if (bytes.n < EVENT_PREFIX) {
         return ERR_CORRUPT;
     }
-    if (bytes.p[0] != EVENT_VERSION) {
+    if (bytes.p[0] != EVENT_VERSION && bytes.p[0] != 1) {
         return ERR_VERSION;
     }
     out->head = get_be32(bytes.p + CRC_START);
@@ -313,8 +330,8 @@ int event_decode_head(struct event_record *out, uint64_t seq, struct str bytes, 
     if (rc != 0) {
         return rc;
     }
-    if (bytes.n < size.head ||
-        crc32c(0, bytes.p + CRC_START, size.head - CRC_START) != get_be32(bytes.p + 1)) {
+    if (bytes.n < size.head || first_crc((const unsigned char *)bytes.p, size.head, TREE_EV, seq) !=
+                                   get_be32(bytes.p + 1)) {
         return ERR_CORRUPT;
     }
     *out = (struct event_record){.seq = seq, .data = STR("")};
@@ -392,7 +409,7 @@ int attempt_encode(struct buf *out, const struct attempt_record *at)
 #define X(kind, field) p = wr_##kind(p, at->field);
     ATTEMPT_FIELDS(X)
 #undef X
-    put_be32(start + 1, crc32c(0, start + CRC_START, total.n - CRC_START));
+    put_be32(start + 1, first_crc(start, total.n, TREE_AT, at->seq));
     out->n += (size_t)(p - start);
     return 0;
 }
@@ -402,7 +419,7 @@ int attempt_size(struct str bytes, struct record_size *out)
     if (bytes.n < ATTEMPT_PREFIX) {
         return ERR_CORRUPT;
     }
-    if (bytes.p[0] != ATTEMPT_VERSION) {
+    if (bytes.p[0] != ATTEMPT_VERSION && bytes.p[0] != 1) {
         return ERR_VERSION;
     }
     out->total = get_be32(bytes.p + CRC_START);
@@ -419,8 +436,8 @@ int attempt_decode(struct attempt_record *out, uint64_t seq, struct str bytes)
     if (rc != 0) {
         return rc;
     }
-    if (bytes.n != size.total ||
-        crc32c(0, bytes.p + CRC_START, size.total - CRC_START) != get_be32(bytes.p + 1)) {
+    if (bytes.n != size.total || first_crc((const unsigned char *)bytes.p, size.total, TREE_AT,
+                                           seq) != get_be32(bytes.p + 1)) {
         return ERR_CORRUPT;
     }
     *out = (struct attempt_record){.seq = seq};

@@ -4,24 +4,40 @@
 #include "longline/check.h"
 #include "longline/hash.h"
 
-void value_seal(unsigned char *value, size_t n)
+const char *const journal_trees[N_JOURNAL_TREES] = {
+    [TREE_EV] = "ev", [TREE_AT] = "at", [TREE_BD] = "bd", [TREE_RT] = "rt",
+    [TREE_IK] = "ik", [TREE_CF] = "cf", [TREE_MT] = "mt"};
+const char *const index_trees[N_INDEX_TREES] = {
+    [TREE_PO] = "po", [TREE_EA] = "ea", [TREE_ID] = "id", [TREE_IMT] = "mt"};
+
+uint32_t place_crc(uint32_t crc, const char *tree, struct str key)
+{
+    return crc32c(crc32c(crc, tree, strlen(tree)), key.p, key.n);
+}
+
+void value_seal(unsigned char *value, size_t n, const char *tree, struct str key)
 {
     LL_ASSERT(n >= SEAL_BYTES);
     value[0] = SEAL_VERSION;
-    put_be32(value + 1, crc32c(0, value + SEAL_BYTES, n - SEAL_BYTES));
+    put_be32(value + 1, place_crc(crc32c(0, value + SEAL_BYTES, n - SEAL_BYTES), tree, key));
 }
 
-int value_open(const MDB_val *v, struct str *payload)
+int value_open(struct str v, const char *tree, struct str key, struct str *payload)
 {
-    const struct str s = str_of_val(v);
-    if (s.n < SEAL_BYTES) {
+    uint32_t crc;
+
+    if (v.n < SEAL_BYTES) {
         return ERR_CORRUPT;
     }
-    if (s.p[0] != SEAL_VERSION) {
+    if (v.p[0] != SEAL_VERSION && v.p[0] != 1) {
         return ERR_VERSION;
     }
-    *payload = str_of(s.p + SEAL_BYTES, s.n - SEAL_BYTES);
-    return crc32c(0, payload->p, payload->n) == get_be32(s.p + 1) ? 0 : ERR_CORRUPT;
+    *payload = str_of(v.p + SEAL_BYTES, v.n - SEAL_BYTES);
+    crc = crc32c(0, payload->p, payload->n);
+    if (v.p[0] != 1) {
+        crc = place_crc(crc, tree, key);
+    }
+    return crc == get_be32(v.p + 1) ? 0 : ERR_CORRUPT;
 }
 
 int err_from_mdb(int rc)
@@ -68,7 +84,7 @@ int meta_get(MDB_txn *txn, MDB_dbi dbi, const char *name, void *out, size_t n)
     if (rc != 0) {
         return err_from_mdb(rc);
     }
-    rc = value_open(&value, &payload);
+    rc = value_open(str_of_val(&value), "mt", str_c(name), &payload);
     if (rc != 0) {
         return rc;
     }
@@ -87,6 +103,6 @@ int meta_put(MDB_txn *txn, MDB_dbi dbi, const char *name, const void *p, size_t 
 
     LL_ASSERT(n <= META_MAX);
     memcpy(bytes + SEAL_BYTES, p, n);
-    value_seal(bytes, SEAL_BYTES + n);
+    value_seal(bytes, SEAL_BYTES + n, "mt", str_c(name));
     return err_from_mdb(mdb_put(txn, dbi, &key, &value, 0));
 }

@@ -14,11 +14,13 @@
  *
  * index
  *   po  term8 first_seq8      crc4 last_seq8 deltas: see postings.h
- *   ea  event_seq8 attempt_seq8   empty
- *   id  hash8 seq8            empty; events whose id came from the publisher
+ *   ea  event_seq8 attempt_seq8   crc4 of the key
+ *   id  hash8 seq8            crc4 of the key; events whose id came from the publisher
  *   mt  name                  sealed
  *
- * A sealed value is a version byte, the CRC-32C of what follows, and the payload. Values of the
+ * A sealed value is a version byte, a CRC-32C, and the payload. From version 2 on the checksum of
+ * every row goes on over the tree's name and the key, so that a row in a wrong place is noticed; of
+ * version 1 it covers the payload alone. Rows of both are read, rows of 2 are written. Values of the
  * trees that grow with traffic never exceed ROW_MAX, so that each takes one page at most and LMDB
  * never has to look for a run of free pages. Objects in cf are few and may be larger.
  */
@@ -34,8 +36,8 @@
 #include "longline/err.h"
 #include "longline/str.h"
 
-#define JOURNAL_FORMAT 1U
-#define INDEX_FORMAT   1U
+#define JOURNAL_FORMAT 2U /* of format 1 are journals whose rows are all of version 1 */
+#define INDEX_FORMAT   2U
 
 #define ROW_MAX        4080U /* with its page header exactly one page of 4096 */
 #define CHUNK_MAX      0xffffU
@@ -72,7 +74,7 @@ enum index_tree { TREE_PO, TREE_EA, TREE_ID, TREE_IMT, N_INDEX_TREES };
 #define KEY_PAIR       16U /* two u64 */
 #define KEY_OBJECT_MAX 401U
 
-#define SEAL_VERSION   1
+#define SEAL_VERSION   2
 #define SEAL_BYTES     5U
 #define IDEM_BYTES     (SEAL_BYTES + 16U)
 
@@ -112,10 +114,15 @@ static inline void key_pair(unsigned char key[KEY_PAIR], uint64_t a, uint64_t b)
     put_be64(key + 8, b);
 }
 
-/* Fills the first SEAL_BYTES of a value whose payload is in place. */
-void value_seal(unsigned char *value, size_t n);
+extern const char *const journal_trees[N_JOURNAL_TREES]; /* names, by enum journal_tree */
+extern const char *const index_trees[N_INDEX_TREES];
+
+/* A checksum continued over where its row lies. */
+uint32_t place_crc(uint32_t crc, const char *tree, struct str key);
+/* Fills the first SEAL_BYTES of a value whose payload is in place, for this tree and key. */
+void value_seal(unsigned char *value, size_t n, const char *tree, struct str key);
 /* ERR_CORRUPT, ERR_VERSION; the payload points into v. */
-int value_open(const MDB_val *v, struct str *payload) LL_MUST_USE;
+int value_open(struct str v, const char *tree, struct str key, struct str *payload) LL_MUST_USE;
 
 /* err_from_mdb is the one place where LMDB's codes are translated. */
 int err_from_mdb(int rc);

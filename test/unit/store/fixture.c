@@ -209,6 +209,7 @@ uint64_t fx_put_event(struct fixture *f, const struct fx_event *in)
     char *data = mem_alloc(in->n_data + 1);
     const uint64_t seq = store_next_seq(f->store);
     struct event_record e = {
+        .seq = seq,
         .tenant_id = str_c(in->tenant != NULL ? in->tenant : "t1"),
         .topic = str_c(in->topic != NULL ? in->topic : "order.created"),
         .time_ms = in->time_ms != 0 ? in->time_ms : loop_wall_ms(f->loop),

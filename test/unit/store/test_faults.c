@@ -313,9 +313,11 @@ static void test_crash_mark(void **state)
         status = run_self("--die", f->dir, arg, true);
         assert_true(WIFSIGNALED(status));
         assert_int_equal(WTERMSIG(status), cases[i].signum);
-        assert_int_equal(crash_mark_is_set(f->dir), cases[i].is_new);
+        assert_int_equal(crash_mark_is_set(f->dir, CRASH_INDEX), cases[i].is_new);
+        assert_int_equal(crash_mark_is_set(f->dir, CRASH_JOURNAL), cases[i].is_new);
         fx_open(f);
-        assert_false(crash_mark_is_set(f->dir));
+        assert_false(crash_mark_is_set(f->dir, CRASH_INDEX));
+        assert_false(crash_mark_is_set(f->dir, CRASH_JOURNAL));
         assert_int_equal(index_inode(f) != inode, cases[i].is_new);
         (void)unlink(other);
         fx_indexed(f);

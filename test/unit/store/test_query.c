@@ -78,6 +78,7 @@ static void put_event(struct model *m)
         d[i] = (struct record_dest){.num = (uint32_t)i, .id = str_c(e->dests[i])};
     }
     e->time_ms = SEQ_MS(e->seq) + (below(m, 5) == 0 ? (int64_t)below(m, 4000) - 2000 : 0);
+    r.seq = e->seq;
     r.id = str_c(e->id);
     r.tenant_id = str_c(e->tenant);
     r.topic = str_c(e->topic);

@@ -10,6 +10,7 @@
 
 #include "longline/mem.h"
 #include "store/record/record_internal.h"
+#include "store/record/schema.h"
 
 #define GOLDEN_MAX 65536
 
@@ -124,7 +125,8 @@ static struct str read_golden(const char *name, char *out)
     return str_of(out, n);
 }
 
-static void golden_event(const char *name, struct event_record want)
+/* Of an old version: read, and not written any more. */
+static void golden_event(const char *name, struct event_record want, bool is_old)
 {
     static char bytes[GOLDEN_MAX];
     const struct str file = read_golden(name, bytes);
@@ -135,28 +137,27 @@ static void golden_event(const char *name, struct event_record want)
     arena_init(&a, GOLDEN_MAX);
     assert_int_equal(event_decode(&got, want.seq, file, &a), 0);
     same_event(&got, &want);
-    assert_true(str_eq(file, str_of((const char *)b->p, b->n)));
+    assert_int_equal(str_eq(file, str_of((const char *)b->p, b->n)), !is_old);
+    /* The checksum covers the key from version 2 on. */
+    assert_int_equal(event_decode(&got, want.seq + 1, file, &a), is_old ? 0 : ERR_CORRUPT);
     blob_unref(b);
     arena_fini(&a);
 }
 
-static void test_golden(void **state)
+static void golden_attempt(const char *name, bool is_old)
 {
     static char bytes[GOLDEN_MAX];
     const struct attempt_record want = attempt_v1();
+    const struct str file = read_golden(name, bytes);
     struct attempt_record got;
-    struct str file;
     struct buf b;
 
-    (void)state;
-    golden_event("event_v1.bin", event_v1());
-    golden_event("event_v1_empty.bin", event_v1_empty());
-    file = read_golden("attempt_v1.bin", bytes);
     assert_int_equal(attempt_decode(&got, want.seq, file), 0);
     same_attempt(&got, &want);
     buf_init(&b, GOLDEN_MAX);
     assert_int_equal(attempt_encode(&b, &want), 0);
-    assert_true(str_eq(buf_str(&b), file));
+    assert_int_equal(str_eq(file, buf_str(&b)), !is_old);
+    assert_int_equal(attempt_decode(&got, want.seq + 1, file), is_old ? 0 : ERR_CORRUPT);
     buf_fini(&b);
 }
 
@@ -193,6 +194,44 @@ static void test_golden_retry(void **state)
     }
 }
 
+static void test_golden(void **state)
+{
+    (void)state;
+    golden_event("event_v1.bin", event_v1(), true);
+    golden_event("event_v1_empty.bin", event_v1_empty(), true);
+    golden_attempt("attempt_v1.bin", true);
+    golden_event("event_v2.bin", event_v1(), false);
+    golden_event("event_v2_empty.bin", event_v1_empty(), false);
+    golden_attempt("attempt_v2.bin", false);
+}
+
+/* Sealed values: of version 1 under any key, of version 2 only in their tree and under their key. */
+static void test_sealed(void **state)
+{
+    const struct str key = STR("low");
+    unsigned char value[SEAL_BYTES + 8] = {0};
+    char old[SEAL_BYTES + 8] = {1};
+    const struct str v = str_of((const char *)value, sizeof(value));
+    struct str payload;
+
+    (void)state;
+    memcpy(value + SEAL_BYTES, "12345678", 8);
+    value_seal(value, sizeof(value), "mt", key);
+    assert_int_equal(value_open(v, "mt", key, &payload), 0);
+    assert_true(str_eq(payload, STR("12345678")));
+    assert_int_equal(value_open(v, "cf", key, &payload), ERR_CORRUPT);
+    assert_int_equal(value_open(v, "mt", STR("lox"), &payload), ERR_CORRUPT);
+    value[0] = 3;
+    assert_int_equal(value_open(v, "mt", key, &payload), ERR_VERSION);
+    memcpy(old + SEAL_BYTES, "12345678", 8);
+    put_be32(old + 1, 0x6087809aU); /* of "12345678", as version 1 wrote it */
+    assert_int_equal(value_open(str_of(old, sizeof(old)), "mt", key, &payload), 0);
+    assert_int_equal(value_open(str_of(old, sizeof(old)), "cf", STR("x"), &payload), 0);
+    assert_true(str_eq(payload, STR("12345678")));
+    old[SEAL_BYTES] = '0';
+    assert_int_equal(value_open(str_of(old, sizeof(old)), "mt", key, &payload), ERR_CORRUPT);
+}
+
 /* Every truncation and every flipped bit is noticed. */
 static void test_damage(void **state)
 {
@@ -211,25 +250,26 @@ static void test_damage(void **state)
     for (size_t n = 0; n < e->n; n++) {
         char *copy = mem_alloc(n + 1); /* exactly n, for the sanitizer */
         memcpy(copy, e->p, n);
-        assert_true(event_decode(&event_out, 1, str_of(copy, n), &a) < 0);
+        assert_true(event_decode(&event_out, event.seq, str_of(copy, n), &a) < 0);
         mem_free(copy);
     }
     for (size_t i = 0; i < e->n * 8; i++) {
         e->p[i / 8] ^= (unsigned char)(1U << i % 8);
-        assert_true(event_decode(&event_out, 1, str_of((char *)e->p, e->n), &a) < 0);
+        assert_true(event_decode(&event_out, event.seq, str_of((char *)e->p, e->n), &a) < 0);
         e->p[i / 8] ^= (unsigned char)(1U << i % 8);
     }
     for (size_t n = 0; n < b.n; n++) {
-        assert_true(attempt_decode(&attempt_out, 1, str_of(b.p, n)) < 0);
+        assert_true(attempt_decode(&attempt_out, attempt.seq, str_of(b.p, n)) < 0);
     }
     for (size_t i = 0; i < b.n * 8; i++) {
         b.p[i / 8] = (char)(b.p[i / 8] ^ (1 << i % 8));
-        assert_true(attempt_decode(&attempt_out, 1, buf_str(&b)) < 0);
+        assert_true(attempt_decode(&attempt_out, attempt.seq, buf_str(&b)) < 0);
         b.p[i / 8] = (char)(b.p[i / 8] ^ (1 << i % 8));
     }
-    assert_int_equal(event_decode(&event_out, 1, str_of((char *)e->p, e->n), &a), 0);
-    e->p[0] = 2;
-    assert_int_equal(event_decode(&event_out, 1, str_of((char *)e->p, e->n), &a), ERR_VERSION);
+    assert_int_equal(event_decode(&event_out, event.seq, str_of((char *)e->p, e->n), &a), 0);
+    e->p[0] = 3;
+    assert_int_equal(event_decode(&event_out, event.seq, str_of((char *)e->p, e->n), &a),
+                     ERR_VERSION);
     buf_fini(&b);
     arena_fini(&a);
     blob_unref(e);
@@ -247,6 +287,7 @@ static void test_limits(void **state)
     struct buf buf;
 
     (void)state;
+    e.seq = 1;
     e.dests = dests;
     e.n_dests = RECORD_MAX_DESTS + 1;
     assert_null(event_encode(&e, SIZE_MAX));
@@ -290,7 +331,7 @@ static int write_file(const char *dir, const char *name, struct str bytes)
 static int write_golden(const char *dir)
 {
     const struct event_record events[] = {event_v1(), event_v1_empty()};
-    static const char *const names[] = {"event_v1.bin", "event_v1_empty.bin"};
+    static const char *const names[] = {"event_v2.bin", "event_v2_empty.bin"};
     const struct attempt_record at = attempt_v1();
     const struct retry_record rt = retry_v2();
     unsigned char retry[RETRY_PAYLOAD];
@@ -304,7 +345,7 @@ static int write_golden(const char *dir)
     buf_init(&buf, GOLDEN_MAX);
     retry_encode(retry, &rt);
     rc |= write_file(dir, "retry_v2.bin", str_of((const char *)retry, sizeof(retry)));
-    rc |= attempt_encode(&buf, &at) != 0 || write_file(dir, "attempt_v1.bin", buf_str(&buf)) != 0;
+    rc |= attempt_encode(&buf, &at) != 0 || write_file(dir, "attempt_v2.bin", buf_str(&buf)) != 0;
     buf_fini(&buf);
     return rc;
 }
@@ -314,6 +355,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden),
         cmocka_unit_test(test_golden_retry),
+        cmocka_unit_test(test_sealed),
         cmocka_unit_test(test_damage),
         cmocka_unit_test(test_limits),
     };

@@ -67,6 +67,7 @@ static void test_record_edges(void **state)
             char data[3 * ROW_MAX + 16];
             sizes[n] = rows * ROW_MAX + d - 2 - head;
             seqs[n] = store_next_seq(f->store);
+            e.seq = seqs[n];
             for (size_t i = 0; i < sizes[n]; i++) {
                 data[i] = fx_data_byte(seqs[n], i);
             }
@@ -119,6 +120,7 @@ static void test_chunks_out_of_order(void **state)
 
     fx_open(f);
     seq = store_next_seq(f->store);
+    e.seq = seq;
     at.seq = store_next_seq(f->store);
     at.response = str_of(response, sizeof(response));
     e.data = str_of(response, sizeof(response));

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "upkeep/check.h"
+
+#include "longline/clock.h"
+
+#include "index/postings.h"
+#include "record/record_internal.h"
+
+#define RECORD_MAX RECORD_MAX_BYTES
+
+const struct pg_rule journal_rules[N_JOURNAL_TREES] = {
+    [TREE_EV] = {"ev", KEY_SEQ},   [TREE_AT] = {"at", KEY_SEQ},  [TREE_BD] = {"bd", KEY_CHUNK},
+    [TREE_RT] = {"rt", KEY_RETRY}, [TREE_IK] = {"ik", KEY_IDEM}, [TREE_CF] = {"cf", 0},
+    [TREE_MT] = {"mt", 0}};
+const struct pg_rule index_rules[N_INDEX_TREES] = {[TREE_PO] = {"po", KEY_PAIR},
+                                                   [TREE_EA] = {"ea", KEY_PAIR},
+                                                   [TREE_ID] = {"id", KEY_PAIR},
+                                                   [TREE_IMT] = {"mt", 0}};
+
+/* ---- rows ---- */
+
+static const char bad_checksum[] = "the checksum is wrong";
+
+/* All bytes of a record, in place or in scratch. */
+static const char *join(struct str first, size_t total, uint64_t seq, check_chunk_fn chunk,
+                        void *ctx, struct buf *scratch, struct str *out)
+{
+    if (total <= first.n) {
+        *out = first;
+        return total == first.n ? NULL : "the length is wrong";
+    }
+    if (first.n != ROW_MAX) {
+        return "the length is wrong";
+    }
+    buf_reset(scratch);
+    if (buf_add(scratch, first.p, first.n) != 0) {
+        return "no memory";
+    }
+    for (unsigned i = 1; scratch->n < total; i++) {
+        char piece[ROW_MAX];
+        size_t n = 0;
+        if (i > CHUNK_MAX || chunk(ctx, seq, i, piece, sizeof(piece), &n) != 0 || n == 0 ||
+            n > total - scratch->n) {
+            return "a part of it is missing";
+        }
+        if (buf_add(scratch, piece, n) != 0) {
+            return "no memory";
+        }
+    }
+    *out = buf_str(scratch);
+    return NULL;
+}
+
+static const char *check_record(bool is_event, struct str key, struct str value,
+                                check_chunk_fn chunk, void *ctx, struct buf *scratch)
+{
+    const uint64_t seq = get_be64(key.p);
+    struct record_size size;
+    struct event_record e;
+    struct attempt_record at;
+    struct str bytes = STR_NULL;
+    int rc = is_event ? event_size(value, &size) : attempt_size(value, &size);
+    const char *why;
+
+    if (rc != 0) {
+        return rc == ERR_VERSION ? "unknown version" : "its head is damaged";
+    }
+    why = join(value, size.total, seq, chunk, ctx, scratch, &bytes);
+    if (why != NULL) {
+        return why;
+    }
+    rc = is_event ? event_decode(&e, seq, bytes, NULL) : attempt_decode(&at, seq, bytes);
+    return rc == 0 ? NULL : bad_checksum;
+}
+
+const char *check_journal_row(enum journal_tree tree, struct str key, struct str value,
+                              check_chunk_fn chunk, void *ctx, struct buf *scratch)
+{
+    struct str payload = STR_NULL;
+
+    switch (tree) {
+    case TREE_EV:
+    case TREE_AT:
+        return key.n == KEY_SEQ ? check_record(tree == TREE_EV, key, value, chunk, ctx, scratch)
+                                : "the key has a wrong length";
+    case TREE_BD:
+        return value.n != 0 && value.n <= ROW_MAX ? NULL : "the length is wrong";
+    case TREE_RT:
+    case TREE_IK:
+    case TREE_CF:
+    case TREE_MT:
+        break;
+    case N_JOURNAL_TREES:
+        return "no such tree";
+    }
+    return value_open(value, journal_trees[tree], key, &payload) == 0 ? NULL : bad_checksum;
+}
+
+const char *check_index_row(enum index_tree tree, struct str key, struct str value)
+{
+    const MDB_val k = val_of(key.p, key.n);
+    const MDB_val v = val_of(value.p, value.n);
+    struct str payload;
+    uint64_t last;
+    bool sound;
+
+    if (tree == TREE_IMT) {
+        sound = value_open(value, index_trees[tree], key, &payload) == 0;
+    } else if (tree == TREE_PO) {
+        sound = posting_last(&k, &v, &last);
+    } else {
+        sound = pair_is_sound(tree, &k, &v);
+    }
+    return sound ? NULL : bad_checksum;
+}
+
+/* ---- at the start ---- */
+
+struct start {
+    struct check_job *job;
+    const struct pg_file *file;
+    const struct pg_walk_result *walk;
+    struct buf scratch;
+    unsigned char page[PG_SIZE_MAX];
+    struct err_detail *err;
+    const char *bad_index_row;
+};
+
+static void on_problem(void *ctx, const struct pg_problem *p)
+{
+    struct start *st = ctx;
+    if (p->page == PG_NONE) {
+        (void)err_set(st->err, ERR_CORRUPT, 0, "%s is damaged (tree %s: %s): " CHECK_REMEDY,
+                      st->job->is_index ? "index/data.mdb" : "journal/data.mdb", p->tree, p->what);
+        return;
+    }
+    (void)err_set(st->err, ERR_CORRUPT, 0, "%s is damaged (tree %s, page %llu: %s): " CHECK_REMEDY,
+                  st->job->is_index ? "index/data.mdb" : "journal/data.mdb", p->tree,
+                  (unsigned long long)p->page, p->what);
+}
+
+static int find_chunk(void *ctx, uint64_t seq, unsigned chunk, char *out, size_t cap, size_t *n)
+{
+    struct start *st = ctx;
+    unsigned char key[KEY_CHUNK];
+    key_chunk(key, seq, chunk);
+    return pg_file_value(st->file, &st->walk->trees[TREE_BD], str_of((const char *)key, KEY_CHUNK),
+                         st->page, out, cap, n);
+}
+
+static void on_row(void *ctx, const struct pg_row *row)
+{
+    struct start *st = ctx;
+    const char *why;
+
+    if (st->job->is_index) {
+        why = check_index_row((enum index_tree)row->tree, row->key, row->value);
+        st->bad_index_row = why != NULL ? why : st->bad_index_row;
+        return;
+    }
+    if (row->tree != TREE_EV && row->tree != TREE_AT) {
+        return; /* read as a whole when the store opens, or checked where it is used */
+    }
+    why = check_journal_row((enum journal_tree)row->tree, row->key, row->value, find_chunk, st,
+                            &st->scratch);
+    if (why != NULL && st->job->on_bad_row != NULL) {
+        const struct check_bad_row bad = {.kind =
+                                              row->tree == TREE_EV ? STORE_EVENTS : STORE_ATTEMPTS,
+                                          .seq = get_be64(row->key.p)};
+        st->job->on_bad_row(st->job->ctx, &bad);
+    }
+}
+
+static int walk_file(struct start *st, const struct pg_file *f)
+{
+    struct check_job *job = st->job;
+    struct pg_walk_result result;
+    const struct pg_walk_spec spec = {
+        .file = f,
+        .meta = &f->meta[f->newest],
+        .rules = job->is_index ? index_rules : journal_rules,
+        .n_rules = job->is_index ? N_INDEX_TREES : N_JOURNAL_TREES,
+        .deadline_ns = job->budget_ns != 0 ? clock_mono_ns(clock_system()) + job->budget_ns : 0,
+        .stop_at_first = true,
+        .on_problem = on_problem,
+        .on_row = job->with_rows ? on_row : NULL,
+        .ctx = st};
+    int rc;
+
+    st->file = f;
+    st->walk = &result;
+    rc = pg_walk(&spec, &result);
+    job->complete = result.complete;
+    if (rc == 0 && result.n_problems != 0) {
+        rc = ERR_CORRUPT;
+    } else if (rc == 0 && st->bad_index_row != NULL) {
+        rc = err_set(st->err, ERR_CORRUPT, 0, "a row of the index: %s", st->bad_index_row);
+    } else if (rc != 0) {
+        (void)err_set(st->err, rc, 0, "cannot read %.100s: %s", job->path, err_text(rc));
+    }
+    pg_walk_result_fini(&result);
+    return rc;
+}
+
+int check_file_at_start(struct check_job *job, struct err_detail *err)
+{
+    struct start st = {.job = job, .err = err};
+    struct pg_file f;
+    int rc = pg_file_open(&f, job->path, err);
+
+    job->complete = true;
+    if (rc != 0) {
+        return rc == ERR_NOT_FOUND ? 0 : rc;
+    }
+    if (f.doubt != NULL) {
+        const int bad = f.bad[0] != NULL ? 0 : 1;
+        rc = err_set(err, ERR_CORRUPT, 0, "%s is damaged (meta page%s%s): " CHECK_REMEDY,
+                     job->is_index ? "index/data.mdb" : "journal/data.mdb",
+                     f.bad[bad] != NULL ? ": " : "s: ", f.bad[bad] != NULL ? f.bad[bad] : f.doubt);
+    } else {
+        buf_init(&st.scratch, RECORD_MAX);
+        rc = walk_file(&st, &f);
+        buf_fini(&st.scratch);
+    }
+    pg_file_close(&f);
+    return rc;
+}
