@@ -137,6 +137,7 @@ int store_put_object(struct store *s, enum store_object kind, struct str key, st
 void store_del_object(struct store *s, enum store_object kind, struct str key);
 /* A new destination number (durable with the next batch). */
 uint32_t store_next_dest_num(struct store *s);
+uint32_t store_last_dest_num(const struct store *s);
 
 /* ---- recovery, before anything is put ---- */
 typedef int (*store_object_fn)(void *ctx, struct str key, struct str value); /* non-zero stops */
@@ -150,8 +151,11 @@ uint64_t store_low(const struct store *s);
 /* Events with seq >= from, each once, and attempts with seq >= from, in order. Data is not read:
  * event.data is empty. */
 typedef int (*store_event_fn)(void *ctx, const struct event_record *e);
+/* An event or an attempt from the low mark on that cannot be read. */
+typedef int (*store_damaged_fn)(void *ctx, uint64_t seq);
 typedef int (*store_attempt_fn)(void *ctx, const struct attempt_record *at);
-int store_each_event(struct store *s, uint64_t from, store_event_fn fn, void *ctx);
+int store_each_event(struct store *s, uint64_t from, store_event_fn fn, store_damaged_fn damaged,
+                     void *ctx); /* damaged may be NULL: logged only */
 int store_each_attempt(struct store *s, uint64_t from, store_attempt_fn fn, void *ctx);
 
 /* ---- reading ---- */
@@ -174,6 +178,9 @@ int store_find_event(struct store *s, struct str tenant_id, struct str id, struc
                      struct event_record *out) LL_MUST_USE;
 int store_find_attempt(struct store *s, struct str tenant_id, struct str id, struct arena *a,
                        struct attempt_record *out) LL_MUST_USE;
+/* Does the index say that the event was one of this tenant's that this destination wanted? For
+ * events whose own record is damaged. Between store_read_begin and store_read_end. */
+bool store_event_had_dest(struct store *s, uint64_t seq, struct str tenant_id, struct str dest_id);
 /* The latest attempt for the pair, also when it is not indexed yet. ERR_BUSY as above. */
 int store_last_attempt(struct store *s, uint64_t event_seq, struct str dest_id, struct arena *a,
                        struct attempt_record *out) LL_MUST_USE;
@@ -198,12 +205,18 @@ struct store_query {
     size_t limit;
     size_t max_bytes; /* stop early when the records returned exceed this; 0: 4 MiB */
     size_t max_scan;  /* records looked at before stopping early; 0: 20000 */
+    /* Name damaged records also where nothing tells whose they are: not for a tenant's eyes. */
+    bool all_damaged;
 };
 struct store_page {
     size_t n;
     struct event_record *events;     /* in the arena, STORE_EVENTS */
     struct attempt_record *attempts; /* in the arena, STORE_ATTEMPTS */
-    bool more;                       /* more may follow (limit, bytes or scan budget reached) */
+    uint64_t
+        *damaged; /* seqs of records in this part of the walk that cannot be read and may match,
+                          in walking order; as many as limit allows */
+    size_t n_damaged;
+    bool more; /* more may follow (limit, bytes or scan budget reached) */
     uint64_t
         last_seq; /* where the walk stopped: the cursor of the next page; 0 when nothing was seen */
 };
@@ -217,6 +230,7 @@ struct store_stats {
     uint64_t commits, events, attempts, purged_events, purged_attempts;
     uint64_t n_retries;
     uint64_t index_lag;           /* journal rows not indexed yet */
+    uint64_t n_damaged;           /* events and attempts known to be damaged */
     struct metric commit_latency; /* histogram */
 };
 const struct store_stats *store_get_stats(struct store *s);
@@ -224,5 +238,14 @@ const struct store_stats *store_get_stats(struct store *s);
 /* A consistent copy of the journal into the new or empty directory `to`, also while a gateway runs
  * on data_dir. Blocking; for the command line. */
 int store_backup(const char *data_dir, const char *to, struct err_detail *err) LL_MUST_USE;
+
+/* The commands on a directory that no gateway runs on (ERR_BUSY). Each finding is a line. Blocking.
+ * Check reads every page and row of journal and index: ERR_CORRUPT when something is damaged.
+ * Salvage copies what is sound into the new or empty directory `to`. */
+typedef void (*store_say_fn)(void *ctx, const char *line);
+int store_check(const char *data_dir, store_say_fn say, void *ctx,
+                struct err_detail *err) LL_MUST_USE;
+int store_salvage(const char *data_dir, const char *to, store_say_fn say, void *ctx,
+                  struct err_detail *err) LL_MUST_USE;
 
 #endif

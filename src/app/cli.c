@@ -6,7 +6,8 @@
 #include "longline/check.h"
 #include "longline/str.h"
 
-/* Which commands an option belongs to, as letters: Serve Check Receive Backup Health. */
+/* Which commands an option belongs to, as letters: Serve Check-config Receive Backup Health,
+ * Damage (check), saLvage. */
 struct option {
     const char *name;
     const char *commands;
@@ -15,9 +16,9 @@ struct option {
 };
 
 static const struct option options[] = {
-    {"--config", "SCB", "FILE", "configuration file (conf/longline.conf lists every key)"},
-    {"--data-dir", "SCB", "DIR", "short for --set store.data_dir=DIR"},
-    {"--set", "SCB", "SECTION.KEY=VALUE", "one setting; wins over file and environment"},
+    {"--config", "SCBD", "FILE", "configuration file (conf/longline.conf lists every key)"},
+    {"--data-dir", "SCBD", "DIR", "short for --set store.data_dir=DIR"},
+    {"--set", "SCBD", "SECTION.KEY=VALUE", "one setting; wins over file and environment"},
     {"--dev", "SC", NULL, "allow deliveries to loopback and over plain http, and short keys"},
     {"--reference", "C", NULL, "print the configuration file with every key and its default"},
     {"--print", "C", NULL, "print the effective settings"},
@@ -43,6 +44,9 @@ static const struct command commands[] = {
     {"check-config", 'C', "read the configuration and say what is wrong with it"},
     {"receive", 'R', "run a small receiver that prints webhooks and checks their signatures"},
     {"backup", 'B', "copy the data into a new directory, also while the gateway runs: backup TO"},
+    {"check", 'D',
+     "read every page and record of a stopped data directory; exit status 65: damaged"},
+    {"salvage", 'L', "copy what is not damaged into a new data directory: salvage OLD NEW"},
     {"health", 'H', "ask a running gateway for its health; exit status 0 when it is well"},
     {"version", 'V', "print the version"},
     {"help", '?', "print this"},
@@ -63,6 +67,12 @@ void cli_usage(void)
                           o->value != NULL ? " " : "", o->value != NULL ? o->value : "", o->help);
         }
     }
+}
+
+/* Arguments that are no options. */
+static size_t n_args(char letter)
+{
+    return letter == 'B' ? 1 : letter == 'L' ? 2 : 0;
 }
 
 static const struct command *find_command(const char *name)
@@ -220,8 +230,8 @@ int cli_parse(struct cli *out, int argc, char **argv, struct err_detail *err)
             if (rc != 0) {
                 return rc;
             }
-        } else if (c->letter == 'B' && out->positional == NULL) {
-            out->positional = argv[i];
+        } else if (out->n_args < n_args(c->letter)) {
+            out->args[out->n_args++] = argv[i];
         } else {
             return err_set(err, ERR_INVALID, 0, "unexpected argument \"%s\"", argv[i]);
         }

@@ -12,6 +12,7 @@
 
 #define CLI_MAX_SETS    64
 #define CLI_MAX_SECRETS 8
+#define CLI_MAX_ARGS    2
 
 struct cli {
     const char *command;
@@ -31,7 +32,8 @@ struct cli {
     const char *tls_key;
     const char *url;
     const char *ca_file;
-    const char *positional;
+    const char *args[CLI_MAX_ARGS]; /* that are no options */
+    size_t n_args;
     char data_dir_set[4096]; /* room for "store.data_dir=…" */
 };
 

@@ -53,7 +53,7 @@ static int run_backup(const struct cli *cli)
 {
     struct err_detail err = {0};
     struct config *cfg = NULL;
-    if (cli->positional == NULL) {
+    if (cli->n_args != 1) {
         (void)fputs("longline: backup: say where to: longline backup [--data-dir DIR] TO\n",
                     stderr);
         return EXIT_USAGE;
@@ -62,15 +62,56 @@ static int run_backup(const struct cli *cli)
     int rc = load_settings(cli, &cfg, &err);
     if (rc == 0) {
         status = EXIT_FAIL;
-        rc = store_backup(cfg->store.data_dir, cli->positional, &err);
+        rc = store_backup(cfg->store.data_dir, cli->args[0], &err);
         cfg_free(&app_schema, cfg);
     }
     if (rc != 0) {
         (void)fprintf(stderr, "longline: backup: %s\n", err.msg);
-        return status;
+        return rc == ERR_CORRUPT ? (int)EXIT_DATA : (int)status;
     }
-    (void)fprintf(stdout, "backup written to %s\n", cli->positional);
+    (void)fprintf(stdout, "backup written to %s\n", cli->args[0]);
     return EXIT_OK;
+}
+
+static void say_line(void *ctx, const char *line)
+{
+    (void)fprintf(ctx, "%s\n", line);
+}
+
+static int run_check(const struct cli *cli)
+{
+    struct err_detail err = {0};
+    struct config *cfg = NULL;
+    if (load_settings(cli, &cfg, &err) != 0) {
+        (void)fprintf(stderr, "longline: check: %s\n", err.msg);
+        return EXIT_CONFIG;
+    }
+    const int rc = store_check(cfg->store.data_dir, say_line, stdout, &err);
+    cfg_free(&app_schema, cfg);
+    if (rc != 0) {
+        (void)fflush(stdout);
+        (void)fprintf(stderr, "longline: check: %s\n", err.msg);
+        return rc == ERR_CORRUPT || rc == ERR_VERSION ? EXIT_DATA : EXIT_FAIL;
+    }
+    (void)fputs("no damage\n", stdout);
+    return fflush(stdout) == 0 ? EXIT_OK : EXIT_FAIL;
+}
+
+static int run_salvage(const struct cli *cli)
+{
+    struct err_detail err = {0};
+    if (cli->n_args != 2) {
+        (void)fputs("longline: salvage: say from where and to where: longline salvage OLD NEW\n",
+                    stderr);
+        return EXIT_USAGE;
+    }
+    if (store_salvage(cli->args[0], cli->args[1], say_line, stdout, &err) != 0) {
+        (void)fflush(stdout);
+        (void)fprintf(stderr, "longline: salvage: %s\n", err.msg);
+        return EXIT_FAIL;
+    }
+    (void)fprintf(stdout, "saved to %s\n", cli->args[1]);
+    return fflush(stdout) == 0 ? EXIT_OK : EXIT_FAIL;
 }
 
 static int run_version(const struct cli *cli)
@@ -95,6 +136,7 @@ struct command_row {
 static const struct command_row rows[] = {
     {"serve", server_run},    {"check-config", run_check_config},
     {"receive", receive_run}, {"backup", run_backup},
+    {"check", run_check},     {"salvage", run_salvage},
     {"health", health_run},   {"version", run_version},
     {"help", run_help},
 };

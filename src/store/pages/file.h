@@ -25,6 +25,11 @@ struct pg_file {
 int pg_file_open(struct pg_file *f, const char *path, struct err_detail *err) LL_MUST_USE;
 void pg_file_close(struct pg_file *f);
 
+/* Pages of the file, the last of which may be there in part. */
+static inline uint64_t pg_file_pages(const struct pg_file *f)
+{
+    return (f->bytes + f->page - 1) / f->page;
+}
 /* Reads the page, with bytes that the file does not have as zeros; ERR_IO and the like. */
 int pg_file_read(const struct pg_file *f, uint64_t number, unsigned char *out,
                  size_t n_pages) LL_MUST_USE;

@@ -11,7 +11,6 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ && sizeof(size_t) == 8,
 #define MAGIC        0xbeefc0deU
 #define DATA_VERSION 1U
 #define FREE_FLAGS   0x08U /* MDB_INTEGERKEY; FIXEDMAP would have LMDB map at a stored address */
-#define NODE_HEAD    8U
 #define TREE_BYTES   48U
 #define META_BYTES   136U
 #define BIG_DATA     0x01U
@@ -135,10 +134,10 @@ uint64_t pg_number(struct str eight)
 /* Bytes that the node at p takes; 0 when it does not lie within n. */
 static size_t node_bytes(enum pg_kind kind, const unsigned char *p, size_t n)
 {
-    const unsigned flags = n >= NODE_HEAD ? u16(p + 4) : 0;
-    size_t total = NODE_HEAD;
+    const unsigned flags = n >= PG_NODE_HEAD ? u16(p + 4) : 0;
+    size_t total = PG_NODE_HEAD;
 
-    if (n < NODE_HEAD) {
+    if (n < PG_NODE_HEAD) {
         return 0;
     }
     total += u16(p + 6);
@@ -206,16 +205,12 @@ const char *pg_page_parse(struct pg_page *out, const unsigned char *p, size_t si
     return check_nodes(out, upper);
 }
 
-void pg_node_get(const struct pg_page *page, size_t i, struct pg_node *out)
+static void node_get(enum pg_kind kind, const unsigned char *p, struct pg_node *out)
 {
-    const unsigned char *p;
-    const unsigned char *data;
+    const unsigned char *data = p + PG_NODE_HEAD + u16(p + 6);
 
-    LL_ASSERT(i < page->n);
-    p = page->p + u16(page->p + PG_HEAD + 2 * i);
-    data = p + NODE_HEAD + u16(p + 6);
-    *out = (struct pg_node){.key = str_of((const char *)p + NODE_HEAD, u16(p + 6))};
-    if (page->kind == PG_BRANCH) {
+    *out = (struct pg_node){.key = str_of((const char *)p + PG_NODE_HEAD, u16(p + 6))};
+    if (kind == PG_BRANCH) {
         out->child = (uint64_t)u16(p) | (uint64_t)u16(p + 2) << 16 | (uint64_t)u16(p + 4) << 32;
         return;
     }
@@ -226,6 +221,51 @@ void pg_node_get(const struct pg_page *page, size_t i, struct pg_node *out)
     } else {
         out->data = str_of((const char *)data, out->n_data);
     }
+}
+
+void pg_node_get(const struct pg_page *page, size_t i, struct pg_node *out)
+{
+    LL_ASSERT(i < page->n);
+    node_get(page->kind, page->p + u16(page->p + PG_HEAD + 2 * i), out);
+}
+
+size_t pg_leaf_slots(const unsigned char *p, size_t size)
+{
+    const size_t lower = u16(p + 12);
+    size_t lowest = size;
+    size_t n = 0;
+
+    if (lower > PG_HEAD && lower % 2 == 0 && lower <= size) {
+        return (lower - PG_HEAD) / 2;
+    }
+    /* The offsets end where the nodes begin. */
+    for (; PG_HEAD + 2 * (n + 1) <= lowest; n++) {
+        const size_t at = u16(p + PG_HEAD + 2 * n);
+        lowest = at > PG_HEAD && at < lowest ? at : lowest;
+    }
+    return n;
+}
+
+bool pg_leaf_try(const unsigned char *p, size_t size, size_t i, struct pg_node *out)
+{
+    size_t n;
+    return PG_HEAD + 2 * (i + 1) <= size &&
+           pg_leaf_try_at(p, size, u16(p + PG_HEAD + 2 * i), out, &n);
+}
+
+bool pg_leaf_try_at(const unsigned char *p, size_t size, size_t at, struct pg_node *out, size_t *n)
+{
+    *n = at >= PG_HEAD && at < size ? node_bytes(PG_LEAF, p + at, size - at) : 0;
+    if (*n == 0) {
+        return false;
+    }
+    node_get(PG_LEAF, p + at, out);
+    return true;
+}
+
+bool pg_is_leaf(const unsigned char *p, uint64_t number)
+{
+    return u64(p) == number && u16(p + 10) == PG_LEAF;
 }
 
 int pg_key_compare(struct str a, struct str b, bool is_number)

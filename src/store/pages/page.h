@@ -26,6 +26,7 @@
 #define PG_FIRST     2U  /* behind the two meta pages */
 #define PG_NONE      UINT64_MAX
 #define PG_HEAD      16U
+#define PG_NODE_HEAD 8U
 
 enum pg_kind { PG_BRANCH = 1, PG_LEAF = 2, PG_OVERFLOW = 4, PG_META = 8 };
 
@@ -73,6 +74,13 @@ struct pg_node {
 };
 /* The node i < n of a page that was parsed. */
 void pg_node_get(const struct pg_page *page, size_t i, struct pg_node *out);
+/* For salvage, of a page that did not pass: how many nodes a leaf may have had, and node i when it
+ * fits into the page. Whether it means anything, its checksum has to tell. */
+size_t pg_leaf_slots(const unsigned char *p, size_t size);
+bool pg_leaf_try(const unsigned char *p, size_t size, size_t i, struct pg_node *out);
+/* The same for a node at a place that no offset names; *n is what it takes. */
+bool pg_leaf_try_at(const unsigned char *p, size_t size, size_t at, struct pg_node *out, size_t *n);
+bool pg_is_leaf(const unsigned char *p, uint64_t number); /* as its head says */
 /* NULL, or what is wrong. */
 const char *pg_tree_parse(struct str data, struct pg_tree *out);
 

@@ -40,6 +40,7 @@ struct walk {
     /* of the tree under way */
     int tree;
     const struct pg_tree *t;
+    struct str lo, hi; /* of the page under way */
     enum leaf_mode mode;
     bool is_whole;
     uint64_t n_leaves, n_entries;
@@ -54,7 +55,8 @@ static const char *tree_name(const struct walk *w)
 
 static void problem(struct walk *w, uint64_t page, const char *what)
 {
-    const struct pg_problem p = {.tree = tree_name(w), .page = page, .what = what};
+    const struct pg_problem p = {
+        .tree = tree_name(w), .page = page, .what = what, .lo = w->lo, .hi = w->hi};
     w->out->n_problems++;
     w->is_whole = false;
     if (w->tree == TREE_FREE) {
@@ -85,6 +87,9 @@ static bool claim(struct walk *w, uint64_t first, uint64_t n, uint64_t from)
     if (first < PG_FIRST || first >= r->n_used || n > r->n_used - first) {
         problem(w, from, "it names a page that is out of range");
         return false;
+    }
+    if (w->spec->is_slice) {
+        return true;
     }
     for (uint64_t i = first; i < first + n; i++) {
         if (pg_used(r, i)) {
@@ -120,9 +125,7 @@ static bool load_run(struct walk *w, const struct pg_node *node, uint64_t from, 
         problem(w, node->run, why != NULL ? why : "it is not the run of pages that belongs here");
         return false;
     }
-    if (!claim(w, node->run, page.pages, from)) {
-        return false;
-    }
+    (void)claim(w, node->run, page.pages, from); /* its head fits: the value is read all the same */
     if (n * size > w->run_cap) {
         w->run_cap = n * size;
         w->run = mem_realloc_array(w->run, w->run_cap, 1);
@@ -258,7 +261,10 @@ static bool enter(struct walk *w, unsigned depth, uint64_t number, struct str lo
 static void read_leaf(struct walk *w, const struct frame *f)
 {
     w->n_entries += f->page.n;
-    for (size_t i = 0; i < f->page.n && !is_over(w); i++) {
+    w->lo = f->lo;
+    w->hi = f->hi;
+    /* A slice ends between two leaves, so that every one brings it further. */
+    for (size_t i = 0; i < f->page.n && (w->spec->is_slice ? w->rc == 0 : !is_over(w)); i++) {
         struct pg_node node;
         pg_node_get(&f->page, i, &node);
         take_node(w, f, &node);
@@ -282,14 +288,29 @@ static bool next_child(struct walk *w, unsigned depth)
         pg_node_get(&f->page, f->next + 1, &after);
     }
     hi = f->next + 1 < f->page.n ? after.key : f->hi;
+    w->lo = lo;
+    w->hi = hi;
     if (w->mode != LEAF_READ && !claim(w, node.child, 1, f->number)) {
         return false;
+    }
+    if (w->spec->is_slice && w->spec->below.p != NULL && w->tree >= 0 && lo.p != NULL &&
+        pg_key_compare(lo, w->spec->below, false) >= 0) {
+        return false; /* an earlier slice has read it */
     }
     w->n_leaves += to_leaf ? 1 : 0;
     if (to_leaf && w->mode == LEAF_CLAIM) {
         return false;
     }
     return enter(w, depth + 1, node.child, lo, hi);
+}
+
+/* Where the next slice goes on: what lies at or above the bound of this leaf has been read. */
+static void note_resume(struct walk *w, struct str lo)
+{
+    if (w->spec->is_slice && lo.p != NULL && lo.n <= sizeof(w->out->resume)) {
+        memcpy(w->out->resume, lo.p, lo.n);
+        w->out->n_resume = lo.n;
+    }
 }
 
 /* From the right, so that what is newest comes first: keys grow with time. */
@@ -303,6 +324,8 @@ static void walk_tree(struct walk *w, int tree, const struct pg_tree *t, enum le
     w->is_whole = true;
     w->n_leaves = t->depth == 1 ? 1 : 0;
     w->n_entries = 0;
+    w->lo = STR_NULL;
+    w->hi = STR_NULL;
     if (t->root == PG_NONE || is_over(w) || (mode != LEAF_READ && !claim(w, t->root, 1, PG_NONE))) {
         return;
     }
@@ -317,6 +340,7 @@ static void walk_tree(struct walk *w, int tree, const struct pg_tree *t, enum le
         }
         if (f->page.kind == PG_LEAF) {
             read_leaf(w, f);
+            note_resume(w, f->lo);
         } else if (f->next != 0) {
             depth += next_child(w, depth) ? 1 : 0;
             continue;
@@ -375,6 +399,17 @@ static void second_pass(struct walk *w)
     }
 }
 
+static void slice(struct walk *w)
+{
+    struct pg_walk_result *r = w->out;
+    const int tree = w->spec->tree;
+
+    walk_tree(w, TREE_MAIN, &w->spec->meta->main, LEAF_CLAIM_AND_READ);
+    if (r->n_problems == 0 && r->has_tree[tree]) {
+        walk_tree(w, tree, &r->trees[tree], LEAF_READ);
+    }
+}
+
 int pg_walk(const struct pg_walk_spec *spec, struct pg_walk_result *out)
 {
     struct walk w = {.spec = spec, .out = out, .file = spec->file};
@@ -387,8 +422,12 @@ int pg_walk(const struct pg_walk_spec *spec, struct pg_walk_result *out)
     for (size_t i = 0; i < PG_DEPTH_MAX; i++) {
         w.frames[i].buf = bufs + i * page;
     }
-    first_pass(&w);
-    second_pass(&w);
+    if (spec->is_slice) {
+        slice(&w);
+    } else {
+        first_pass(&w);
+        second_pass(&w);
+    }
     out->complete = !w.is_late;
     mem_free(w.run);
     mem_free(bufs);

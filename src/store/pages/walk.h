@@ -4,8 +4,9 @@
  * each page at most once. It goes on behind a damaged page, passing over what lies below it.
  *
  * Two passes: first the branches of all trees and the free list, which are small and tell every
- * page's use; then the leaves, which is nearly all of the file: small trees first, and each tree from its newest keys
- * down, so that a walk that is bounded in time has looked at what is read first.
+ * page's use; then the leaves, which is nearly all of the file: small trees first, and each tree
+ * from its newest keys down, so that a walk that is bounded in time has looked at what is read
+ * first.
  */
 #ifndef LL_STORE_PAGE_WALK_H
 #define LL_STORE_PAGE_WALK_H
@@ -25,6 +26,7 @@ struct pg_problem {
     const char *tree; /* "free" and "main" for LMDB's own */
     uint64_t page;    /* PG_NONE: not a page's */
     const char *what;
+    struct str lo, hi; /* keys that belong there, lo <= key < hi; p NULL: no bound */
 };
 
 struct pg_row {
@@ -41,6 +43,11 @@ struct pg_walk_spec {
     size_t n_rules;
     int64_t deadline_ns; /* monotonic; 0: none */
     bool stop_at_first;
+    /* A slice of one tree instead of the whole file: its rows below the key, newest first, until
+     * the deadline. Claims nothing. */
+    bool is_slice;
+    int tree;
+    struct str below; /* p NULL: from the end */
     void (*on_problem)(void *ctx, const struct pg_problem *p);
     void (*on_row)(void *ctx, const struct pg_row *row); /* may be NULL */
     void *ctx;
@@ -55,6 +62,8 @@ struct pg_walk_result {
     bool has_tree[PG_WALK_TREES];
     unsigned char *used; /* a bit per page that was reached or is free; the caller's to free */
     uint64_t n_used;     /* bits */
+    unsigned char resume[512]; /* of a slice that is not complete: go on below this key */
+    size_t n_resume;
 };
 
 /* 0, also when there are problems; else the file cannot be read. */

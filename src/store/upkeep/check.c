@@ -5,8 +5,7 @@
 
 #include "index/postings.h"
 #include "record/record_internal.h"
-
-#define RECORD_MAX RECORD_MAX_BYTES
+#include "upkeep/offline.h"
 
 const struct pg_rule journal_rules[N_JOURNAL_TREES] = {
     [TREE_EV] = {"ev", KEY_SEQ},   [TREE_AT] = {"at", KEY_SEQ},  [TREE_BD] = {"bd", KEY_CHUNK},
@@ -114,14 +113,83 @@ const char *check_index_row(enum index_tree tree, struct str key, struct str val
     return sound ? NULL : bad_checksum;
 }
 
+static int find_chunk(void *ctx, uint64_t seq, unsigned chunk, char *out, size_t cap, size_t *n)
+{
+    struct check_rows *r = ctx;
+    unsigned char key[KEY_CHUNK];
+    if (!r->walk->has_tree[TREE_BD]) {
+        return ERR_NOT_FOUND;
+    }
+    key_chunk(key, seq, chunk);
+    return pg_file_value(r->file, &r->walk->trees[TREE_BD], str_of((const char *)key, KEY_CHUNK),
+                         r->page, out, cap, n);
+}
+
+void check_rows_init(struct check_rows *r, const struct pg_file *f,
+                     const struct pg_walk_result *walk)
+{
+    r->file = f;
+    r->walk = walk;
+    buf_init(&r->scratch, RECORD_MAX_BYTES);
+}
+
+void check_rows_fini(struct check_rows *r)
+{
+    buf_fini(&r->scratch);
+}
+
+const char *check_rows_look(struct check_rows *r, const struct pg_row *row)
+{
+    return check_journal_row((enum journal_tree)row->tree, row->key, row->value, find_chunk, r,
+                             &r->scratch);
+}
+
+/* ---- for people ---- */
+
+const char *check_name(bool is_index)
+{
+    return is_index ? "index/data.mdb" : "journal/data.mdb";
+}
+
+void check_say_problem(const struct offline *o, const char *name, bool is_index,
+                       const struct pg_problem *p)
+{
+    if (p->page == PG_NONE) {
+        offline_say(o, "%s: tree %s: %s", name, p->tree, p->what);
+    } else {
+        offline_say(o, "%s: tree %s, page %llu: %s", name, p->tree, (unsigned long long)p->page,
+                    p->what);
+    }
+    if (!is_index && (p->lo.p != NULL || p->hi.p != NULL)) {
+        char lo[OFFLINE_KEY_MAX] = "the beginning";
+        char hi[OFFLINE_KEY_MAX] = "the end";
+        if (p->lo.p != NULL) {
+            offline_key_text(lo, p->tree, p->lo);
+        }
+        if (p->hi.p != NULL) {
+            offline_key_text(hi, p->tree, p->hi);
+        }
+        offline_say(o, "    its place: from %s to %s", lo, hi);
+    }
+}
+
+void check_say_metas(const struct offline *o, const char *name, const struct pg_file *f)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        if (f->bad[i] != NULL) {
+            offline_say(o, "%s: meta page %u: %s", name, i, f->bad[i]);
+        }
+    }
+    if (f->doubt != NULL) {
+        offline_say(o, "%s: the two meta pages: %s", name, f->doubt);
+    }
+}
+
 /* ---- at the start ---- */
 
 struct start {
     struct check_job *job;
-    const struct pg_file *file;
-    const struct pg_walk_result *walk;
-    struct buf scratch;
-    unsigned char page[PG_SIZE_MAX];
+    struct check_rows rows;
     struct err_detail *err;
     const char *bad_index_row;
 };
@@ -129,23 +197,14 @@ struct start {
 static void on_problem(void *ctx, const struct pg_problem *p)
 {
     struct start *st = ctx;
+    const char *name = check_name(st->job->is_index);
     if (p->page == PG_NONE) {
-        (void)err_set(st->err, ERR_CORRUPT, 0, "%s is damaged (tree %s: %s): " CHECK_REMEDY,
-                      st->job->is_index ? "index/data.mdb" : "journal/data.mdb", p->tree, p->what);
+        (void)err_set(st->err, ERR_CORRUPT, 0, "%s is damaged (tree %s: %s): " CHECK_REMEDY, name,
+                      p->tree, p->what);
         return;
     }
     (void)err_set(st->err, ERR_CORRUPT, 0, "%s is damaged (tree %s, page %llu: %s): " CHECK_REMEDY,
-                  st->job->is_index ? "index/data.mdb" : "journal/data.mdb", p->tree,
-                  (unsigned long long)p->page, p->what);
-}
-
-static int find_chunk(void *ctx, uint64_t seq, unsigned chunk, char *out, size_t cap, size_t *n)
-{
-    struct start *st = ctx;
-    unsigned char key[KEY_CHUNK];
-    key_chunk(key, seq, chunk);
-    return pg_file_value(st->file, &st->walk->trees[TREE_BD], str_of((const char *)key, KEY_CHUNK),
-                         st->page, out, cap, n);
+                  name, p->tree, (unsigned long long)p->page, p->what);
 }
 
 static void on_row(void *ctx, const struct pg_row *row)
@@ -161,8 +220,7 @@ static void on_row(void *ctx, const struct pg_row *row)
     if (row->tree != TREE_EV && row->tree != TREE_AT) {
         return; /* read as a whole when the store opens, or checked where it is used */
     }
-    why = check_journal_row((enum journal_tree)row->tree, row->key, row->value, find_chunk, st,
-                            &st->scratch);
+    why = check_rows_look(&st->rows, row);
     if (why != NULL && st->job->on_bad_row != NULL) {
         const struct check_bad_row bad = {.kind =
                                               row->tree == TREE_EV ? STORE_EVENTS : STORE_ATTEMPTS,
@@ -179,7 +237,7 @@ static int walk_file(struct start *st, const struct pg_file *f)
         .file = f,
         .meta = &f->meta[f->newest],
         .rules = job->is_index ? index_rules : journal_rules,
-        .n_rules = job->is_index ? N_INDEX_TREES : N_JOURNAL_TREES,
+        .n_rules = job->is_index ? (size_t)N_INDEX_TREES : (size_t)N_JOURNAL_TREES,
         .deadline_ns = job->budget_ns != 0 ? clock_mono_ns(clock_system()) + job->budget_ns : 0,
         .stop_at_first = true,
         .on_problem = on_problem,
@@ -187,9 +245,9 @@ static int walk_file(struct start *st, const struct pg_file *f)
         .ctx = st};
     int rc;
 
-    st->file = f;
-    st->walk = &result;
+    check_rows_init(&st->rows, f, &result);
     rc = pg_walk(&spec, &result);
+    check_rows_fini(&st->rows);
     job->complete = result.complete;
     if (rc == 0 && result.n_problems != 0) {
         rc = ERR_CORRUPT;
@@ -213,14 +271,11 @@ int check_file_at_start(struct check_job *job, struct err_detail *err)
         return rc == ERR_NOT_FOUND ? 0 : rc;
     }
     if (f.doubt != NULL) {
-        const int bad = f.bad[0] != NULL ? 0 : 1;
-        rc = err_set(err, ERR_CORRUPT, 0, "%s is damaged (meta page%s%s): " CHECK_REMEDY,
-                     job->is_index ? "index/data.mdb" : "journal/data.mdb",
-                     f.bad[bad] != NULL ? ": " : "s: ", f.bad[bad] != NULL ? f.bad[bad] : f.doubt);
+        const char *why = f.bad[0] != NULL ? f.bad[0] : f.bad[1] != NULL ? f.bad[1] : f.doubt;
+        rc = err_set(err, ERR_CORRUPT, 0, "%s is damaged (meta pages: %s): " CHECK_REMEDY,
+                     check_name(job->is_index), why);
     } else {
-        buf_init(&st.scratch, RECORD_MAX);
         rc = walk_file(&st, &f);
-        buf_fini(&st.scratch);
     }
     pg_file_close(&f);
     return rc;

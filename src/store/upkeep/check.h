@@ -28,6 +28,25 @@ const char *check_journal_row(enum journal_tree tree, struct str key, struct str
                               check_chunk_fn chunk, void *ctx, struct buf *scratch);
 const char *check_index_row(enum index_tree tree, struct str key, struct str value);
 
+/* Rows of the journal while it is walked: brings the chunks of large records together. */
+struct check_rows {
+    const struct pg_file *file;
+    const struct pg_walk_result *walk;
+    struct buf scratch;
+    unsigned char page[PG_SIZE_MAX];
+};
+void check_rows_init(struct check_rows *r, const struct pg_file *f,
+                     const struct pg_walk_result *walk);
+void check_rows_fini(struct check_rows *r);
+const char *check_rows_look(struct check_rows *r, const struct pg_row *row);
+
+/* ---- for people ---- */
+const char *check_name(bool is_index); /* "journal/data.mdb" */
+struct offline;
+void check_say_problem(const struct offline *o, const char *name, bool is_index,
+                       const struct pg_problem *p);
+void check_say_metas(const struct offline *o, const char *name, const struct pg_file *f);
+
 struct check_bad_row { /* an event or an attempt */
     enum store_kind kind;
     uint64_t seq;

@@ -138,8 +138,15 @@ static void test_options(void **state)
     assert_string_equal(cli.url, "http://h");
     assert_string_equal(cli.ca_file, "f");
     assert_int_equal(parse(&cli, room, "backup --config c --data-dir /d to", &err), 0);
-    assert_string_equal(cli.positional, "to");
+    assert_int_equal(cli.n_args, 1);
+    assert_string_equal(cli.args[0], "to");
     assert_string_equal(cli.config_file, "c");
+    assert_int_equal(parse(&cli, room, "salvage old new", &err), 0);
+    assert_int_equal(cli.n_args, 2);
+    assert_string_equal(cli.args[1], "new");
+    assert_int_equal(parse(&cli, room, "salvage old new newer", &err), ERR_INVALID);
+    assert_int_equal(parse(&cli, room, "check --data-dir /d", &err), 0);
+    assert_int_equal(parse(&cli, room, "check /d", &err), ERR_INVALID);
     assert_int_equal(parse(&cli, room, "serve --config=", &err), 0);
     assert_string_equal(cli.config_file, "");
 }
