@@ -46,6 +46,7 @@ struct dest_endpoint { /* compiled destination, driver-specific; embedded first 
 #define DEST_CODE_UNFIT   "event_unfit"
 #define DEST_CODE_CORRUPT "event_corrupt"
 #define DEST_CODE_EXPIRED "expired"
+#define DEST_CODE_MISSING "event_missing"
 
 struct dest_outcome {
     bool success;

@@ -20,6 +20,7 @@ enum gauge {
     GAUGE_FREE_DISK,
     GAUGE_PENDING_BYTES,
     GAUGE_INDEX_LAG,
+    GAUGE_DAMAGED,
     GAUGE_EVENTS,
     GAUGE_ATTEMPTS,
     GAUGE_RETRIES,
@@ -50,6 +51,8 @@ static const struct {
                              "Bytes handed to the writer and not committed yet."},
     [GAUGE_INDEX_LAG] = {METRIC_GAUGE, "longline_store_index_lag_rows",
                          "Journal rows that are not indexed yet."},
+    [GAUGE_DAMAGED] = {METRIC_GAUGE, "longline_store_damaged_records",
+                       "Events and attempts that cannot be read."},
     [GAUGE_EVENTS] = {METRIC_COUNTER, "longline_store_events_total",
                       "Events committed since the start."},
     [GAUGE_ATTEMPTS] = {METRIC_COUNTER, "longline_store_attempts_total",
@@ -155,6 +158,7 @@ static void refresh(struct ops *o)
     metric_set(&o->gauges[GAUGE_FREE_DISK], (int64_t)st->free_disk_bytes);
     metric_set(&o->gauges[GAUGE_PENDING_BYTES], (int64_t)store_pending_bytes(sv->store));
     metric_set(&o->gauges[GAUGE_INDEX_LAG], (int64_t)st->index_lag);
+    metric_set(&o->gauges[GAUGE_DAMAGED], (int64_t)st->n_damaged);
     metric_set(&o->gauges[GAUGE_EVENTS], (int64_t)st->events);
     metric_set(&o->gauges[GAUGE_ATTEMPTS], (int64_t)st->attempts);
     metric_set(&o->gauges[GAUGE_RETRIES], (int64_t)st->n_retries);

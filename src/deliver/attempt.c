@@ -6,8 +6,7 @@
  *   -> on_sent -> record -> final.
  * Other ends: the destination is gone, the event cannot be read or the endpoint cannot be compiled:
  *   an attempt that failed without being sent; so is an event that is older than the retention;
- *   canceled at shutdown: the work stays pending and nothing is recorded; the event is gone, by a
- *   manual retry at the last moment: the work ends without a record.
+ *   canceled at shutdown: the work stays pending and nothing is recorded.
  */
 #include "deliver_internal.h"
 
@@ -309,8 +308,8 @@ static void on_sent(void *ctx, const struct dest_outcome *o)
     finish(a, o);
 }
 
-/* The event cannot be read. A passing cause: tried again later. Purged before a manual retry
- * started: nothing is left to deliver or to tell about. */
+/* The event cannot be read. A passing cause: tried again later. Damaged, or not there although it
+ * is owed: that is recorded, with what is known. */
 static void event_unreadable(struct attempt *a, int rc)
 {
     struct deliver *d = a->d;
@@ -323,15 +322,13 @@ static void event_unreadable(struct attempt *a, int rc)
         return;
     }
     metric_inc(&d->metrics.failed, 1);
-    if (rc == ERR_NOT_FOUND) {
-        end_work(d, w);
-        attempt_end(a);
-        return;
-    }
     const struct destination *dest = d->source.find(d->source.ctx, w->dest->num);
-    const struct dest_outcome o = {.code = STR(DEST_CODE_CORRUPT),
-                                   .error = STR("the stored event is damaged and was not sent"),
-                                   .retry_after_ms = -1};
+    const bool is_missing = rc == ERR_NOT_FOUND;
+    const struct dest_outcome o = {
+        .code = is_missing ? STR(DEST_CODE_MISSING) : STR(DEST_CODE_CORRUPT),
+        .error = is_missing ? STR("the stored event is missing and was not sent")
+                            : STR("the stored event is damaged and was not sent"),
+        .retry_after_ms = -1};
     a->event = (struct event_record){.seq = w->event_seq,
                                      .tenant_id = dest != NULL ? dest->tenant_id : STR_NULL};
     record(a, &o, dest, -1);
@@ -358,9 +355,7 @@ static void record_expired(struct attempt *a, const struct destination *dest)
     log_warn("delivery.expired", LOG_STR("tenant", a->event.tenant_id),
              LOG_STR("destination", dest_id(a, dest)), LOG_STR("event", a->event.id),
              LOG_INT("seq", a->work->event_seq));
-    if (rc != ERR_NOT_FOUND) {
-        record(a, &o, dest, -1);
-    }
+    record(a, &o, dest, -1);
     arena_fini(&scratch);
 }
 

@@ -81,6 +81,25 @@ void deliver_end_expired(struct deliver *d, struct work *w);
 void deliver_cancel(struct attempt *a);
 void deliver_free_spare(struct deliver *d);
 
+/* damaged.c: fresh events whose records cannot be read, while the pending set is rebuilt. */
+struct damaged_events {
+    struct damaged_event {
+        uint64_t seq;
+        bool is_known; /* an attempt or a retry names it */
+    } * v;             /* ascending */
+    size_t n;
+    struct damaged_pair { /* deliveries of theirs that have an attempt */
+        uint64_t seq;
+        uint32_t dest_num;
+    } * pairs;
+    size_t n_pairs, cap_pairs;
+};
+void damaged_add(struct damaged_events *v, uint64_t seq);
+void damaged_note_attempt(struct damaged_events *v, const struct attempt_record *at);
+/* Records a failed delivery for each destination that can be known and is not pending otherwise. */
+void damaged_record(struct deliver *d, struct damaged_events *v);
+void damaged_fini(struct damaged_events *v);
+
 /* Writes retry records for events that stayed fresh too long, so that the low mark advances. */
 void deliver_spill(struct deliver *d);
 /* Ends a slice of the deliveries whose event is older than the retention. */

@@ -7,12 +7,19 @@
  *   attempts from the low mark on      those that were final end the fresh deliveries they
  *   belong to
  *
+ *   events that cannot be read         a failed delivery is recorded: damaged.c
+ *
  * Attempts and events share one sequence, so an attempt of an event at or above the low mark is
  * itself above it.
  */
 #include "deliver_internal.h"
 
 #include "longline/log.h"
+
+struct recovery {
+    struct deliver *d;
+    struct damaged_events damaged;
+};
 
 static int on_retry(void *ctx, const struct retry_record *rt)
 {
@@ -30,15 +37,24 @@ static int on_retry(void *ctx, const struct retry_record *rt)
 
 static int on_event(void *ctx, const struct event_record *e)
 {
-    struct deliver *d = ctx;
-    deliver_event(d, e, NULL);
+    const struct recovery *r = ctx;
+    deliver_event(r->d, e, NULL);
+    return 0;
+}
+
+static int on_damaged(void *ctx, uint64_t seq)
+{
+    struct recovery *r = ctx;
+    damaged_add(&r->damaged, seq);
     return 0;
 }
 
 static int on_attempt(void *ctx, const struct attempt_record *at)
 {
-    struct deliver *d = ctx;
+    struct recovery *r = ctx;
+    struct deliver *d = r->d;
     struct work *w = sched_find(d->sched, at->event_seq, at->dest_num);
+    damaged_note_attempt(&r->damaged, at);
     if (w == NULL || w->fresh == NULL) {
         return 0;
     }
@@ -53,14 +69,19 @@ static int on_attempt(void *ctx, const struct attempt_record *at)
 
 int deliver_recover(struct deliver *d)
 {
+    struct recovery r = {.d = d};
     loop_refresh(d->loop);
     int rc = store_each_retry(d->store, 0, 0, on_retry, d);
     if (rc == 0) {
-        rc = store_each_event(d->store, d->stored_low, on_event, d);
+        rc = store_each_event(d->store, d->stored_low, on_event, on_damaged, &r);
     }
     if (rc == 0) {
-        rc = store_each_attempt(d->store, d->stored_low, on_attempt, d);
+        rc = store_each_attempt(d->store, d->stored_low, on_attempt, &r);
     }
+    if (rc == 0) {
+        damaged_record(d, &r.damaged);
+    }
+    damaged_fini(&r.damaged);
     struct sched_stats st;
     sched_stats(d->sched, &st);
     log_info("deliver.recovered", LOG_INT("pending", st.n_works), LOG_INT("fresh", d->window.n));

@@ -206,6 +206,11 @@ uint32_t store_next_dest_num(struct store *s)
     return s->dest_num;
 }
 
+uint32_t store_last_dest_num(const struct store *s)
+{
+    return s->dest_num;
+}
+
 static size_t object_key(unsigned char out[KEY_OBJECT_MAX], enum store_object kind, struct str key)
 {
     out[0] = (unsigned char)kind;

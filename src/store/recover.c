@@ -20,6 +20,7 @@ struct scan {
     store_object_fn on_object;
     store_retry_fn on_retry;
     store_event_fn on_event;
+    store_damaged_fn on_damaged;
     store_attempt_fn on_attempt;
     void *ctx;
     bool at_end; /* the row that ended the scan was only the first beyond it */
@@ -116,7 +117,7 @@ static int checked_row(struct scan *sc, const MDB_val *key, const MDB_val *value
         (void)str_split(&id, '\0', &owner);
     }
     return err_set(sc->ctx, rc, 0,
-                   "a stored %s is damaged, restore the data directory from the backup: " STR_FMT
+                   "a stored %s is damaged, restore the backup or try longline salvage: " STR_FMT
                    "%s" STR_FMT,
                    kind < LL_COUNT(kinds) && kinds[kind] != NULL ? kinds[kind] : "object",
                    STR_ARG(id), owner.n != 0 ? " of tenant " : "", STR_ARG(owner));
@@ -178,16 +179,22 @@ static int event_row(struct scan *sc, const MDB_val *key, const MDB_val *value)
     const int rc = row_event(sc->txn, &sc->s->journal, get_be64(key->mv_data), str_of_val(value),
                              true, &sc->arena, &e);
     if (rc != 0) {
-        log_row(sc, "ev", key, rc);
-        return 0;
+        damage_note(&sc->s->damage, STORE_EVENTS, get_be64(key->mv_data), rc);
+        return sc->on_damaged != NULL ? sc->on_damaged(sc->ctx, get_be64(key->mv_data)) : 0;
     }
     return sc->on_event(sc->ctx, &e);
 }
 
-int store_each_event(struct store *s, uint64_t from, store_event_fn fn, void *ctx)
+int store_each_event(struct store *s, uint64_t from, store_event_fn fn, store_damaged_fn damaged,
+                     void *ctx)
 {
     unsigned char first[KEY_SEQ];
-    struct scan sc = {.s = s, .tree = TREE_EV, .row = event_row, .on_event = fn, .ctx = ctx};
+    struct scan sc = {.s = s,
+                      .tree = TREE_EV,
+                      .row = event_row,
+                      .on_event = fn,
+                      .on_damaged = damaged,
+                      .ctx = ctx};
     key_seq(first, from);
     return scan_run(&sc, str_of((const char *)first, sizeof(first)));
 }
@@ -198,7 +205,7 @@ static int attempt_row(struct scan *sc, const MDB_val *key, const MDB_val *value
     const int rc = row_attempt(sc->txn, &sc->s->journal, get_be64(key->mv_data), str_of_val(value),
                                &sc->arena, &at);
     if (rc != 0) {
-        log_row(sc, "at", key, rc);
+        damage_note(&sc->s->damage, STORE_ATTEMPTS, get_be64(key->mv_data), rc);
         return 0;
     }
     return sc->on_attempt(sc->ctx, &at);

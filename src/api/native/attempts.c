@@ -131,8 +131,8 @@ static int load_events(struct call *c, struct page *p, unsigned includes, struct
         }
         e = arena_alloc(a, sizeof(*e));
         rc = e != NULL ? store_get_event(c->api->sv.store, seq, a, e) : ERR_TOO_BIG;
-        if (rc == ERR_NOT_FOUND) {
-            continue;
+        if (rc == ERR_NOT_FOUND || rc == ERR_CORRUPT) {
+            continue; /* purged, or damaged: the attempt is shown without it */
         }
         if (rc != 0) {
             return rc;
@@ -201,6 +201,7 @@ static int show_list(struct call *c, struct page *p, struct store_query *sq, uns
             attempt_show(c, &w, at, includes, map64_get(&events, at->event_seq));
         }
         jw_arr_end(&w);
+        damaged_show(c, &w, p, STORE_ATTEMPTS);
         page_show(c, &w, p);
         jw_obj_end(&w);
     }
@@ -336,7 +337,7 @@ static int show_one(struct call *c, const struct attempt_lookup *l, struct arena
         rc = store_get_event(s, at.event_seq, a, &e);
         if (rc == 0) {
             event = &e;
-        } else if (rc != ERR_NOT_FOUND) {
+        } else if (rc != ERR_NOT_FOUND && rc != ERR_CORRUPT) {
             return rc;
         }
     }
@@ -364,10 +365,8 @@ static void reply_one(struct call *c, const struct query *q, struct attempt_look
     arena_fini(&a);
     if (rc == 0) {
         reply_send(c, 200);
-    } else if (rc == ERR_NOT_FOUND) {
-        reply_error(c, 404, "attempt not found");
     } else {
-        reply_failure(c, rc);
+        reply_not_shown(c, rc, "attempt");
     }
 }
 

@@ -81,6 +81,7 @@ static int show_list(struct call *c, struct page *p, struct store_query *sq, str
         event_show(&w, &p->rows.events[page_row(p, i)], EVENT_MATCHED | EVENT_DATA);
     }
     jw_arr_end(&w);
+    damaged_show(c, &w, p, STORE_EVENTS);
     page_show(c, &w, p);
     jw_obj_end(&w);
     return 0;
@@ -137,9 +138,7 @@ void events_get(struct call *c)
     arena_fini(&a);
     if (rc == 0) {
         reply_send(c, 200);
-    } else if (rc == ERR_NOT_FOUND) {
-        reply_error(c, 404, "event not found");
     } else {
-        reply_failure(c, rc);
+        reply_not_shown(c, rc, "event");
     }
 }

@@ -93,6 +93,10 @@ bool page_add(struct page *p, size_t i, size_t size, size_t *bytes);
 size_t page_row(const struct page *p, size_t i);
 /* The "pagination" member. */
 void page_show(struct call *c, struct jw *w, const struct page *p);
+/* "damaged": records of this page that cannot be read; left out when there are none. */
+void damaged_show(struct call *c, struct jw *w, const struct page *p, enum store_kind kind);
+/* Answers a look-up of one record that failed. what: "event", "attempt". */
+void reply_not_shown(struct call *c, int rc, const char *what);
 void pagination_show(struct jw *w, const struct list_params *lp, struct str order_by,
                      struct str next, struct str prev);
 void list_refuse(struct call *c, const struct list_problem *p);

@@ -9,6 +9,8 @@
  */
 #include "native.h"
 
+#include <string.h>
+
 #include "api/cursor.h"
 
 void list_refuse(struct call *c, const struct list_problem *p)
@@ -101,6 +103,7 @@ int page_run(struct call *c, struct page *p, struct store_query *q, struct arena
     q->after_seq = p->cursor;
     q->limit = p->lp.limit + 1;
     q->max_bytes = LIST_MAX_BYTES;
+    q->all_damaged = c->is_admin;
     rc = store_query(c->api->sv.store, q, a, &p->rows);
     if (rc != 0) {
         return rc;
@@ -140,6 +143,59 @@ void pagination_show(struct jw *w, const struct list_params *lp, struct str orde
         jw_null(w);
     }
     jw_obj_end(w);
+}
+
+static void fill_zero(void *ctx, void *p, size_t n)
+{
+    (void)ctx;
+    memset(p, 0, n);
+}
+
+void damaged_show(struct call *c, struct jw *w, const struct page *p, enum store_kind kind)
+{
+    const struct rng zeros = {.fill = fill_zero};
+
+    if (p->rows.n_damaged == 0) {
+        return;
+    }
+    jw_key(w, STR("damaged"));
+    jw_arr(w);
+    for (size_t i = 0; i < p->rows.n_damaged; i++) {
+        const size_t at = p->lp.backward ? p->rows.n_damaged - 1 - i : i;
+        const uint64_t seq = p->rows.damaged[at];
+        char id[ID_LEN];
+        /* An event's own id went with its record; this one stands for it. */
+        if (kind == STORE_EVENTS) {
+            id_from_seq(id, seq, &zeros);
+        } else {
+            store_attempt_id(c->api->sv.store, seq, id);
+        }
+        jw_obj(w);
+        JW_STR(w, "kind", kind == STORE_EVENTS ? STR("event") : STR("attempt"));
+        JW_STR(w, "id", str_of(id, ID_LEN));
+        JW_TIME(w, "time", SEQ_MS(seq));
+        jw_obj_end(w);
+    }
+    jw_arr_end(w);
+}
+
+void reply_not_shown(struct call *c, int rc, const char *what)
+{
+    struct buf text;
+
+    if (rc != ERR_NOT_FOUND && rc != ERR_CORRUPT) {
+        reply_failure(c, rc);
+        return;
+    }
+    buf_init(&text, 256);
+    if (rc == ERR_NOT_FOUND) {
+        (void)buf_printf(&text, "%s not found", what);
+        reply_error(c, 404, text.p);
+    } else {
+        (void)buf_printf(&text, "the stored %s is damaged and cannot be read", what);
+        reply_error(c, 500, text.p);
+    }
+    buf_fini(&text);
 }
 
 /* Where to go on in the direction of the walk; 0: nowhere. */

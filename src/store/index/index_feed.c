@@ -99,8 +99,7 @@ static void add_row(struct store *s, MDB_txn *txn, enum store_kind kind, uint64_
         }
     }
     if (rc != 0) {
-        log_error("store.corrupt", LOG_CSTR("tree", kind == STORE_EVENTS ? "ev" : "at"),
-                  LOG_INT("seq", seq), LOG_ERR(rc));
+        damage_note(&s->damage, kind, seq, rc);
     }
 }
 

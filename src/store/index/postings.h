@@ -3,8 +3,8 @@
  * Posting lists: the ascending seqs of a term, cut into rows.
  *
  *   key    term8 first_seq8
- *   value  crc4 of what follows and the key | last_seq8 | deltas: base-128 numbers, each the distance to the
- *          next seq
+ *   value  crc4 of what follows and the key | last_seq8 | deltas: base-128 numbers, each the
+ *          distance to the next seq
  *
  * New seqs go to the end of the term's last row while it has room, so a busy term costs one row
  * per batch and a rare one does not waste a page.

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Single records, by seq and by public id. */
 #include "longline/hash.h"
-#include "longline/log.h"
 
 #include "index/postings.h"
 #include "query/read.h"
@@ -48,32 +47,27 @@ int read_row(struct store *s, enum store_kind kind, uint64_t seq, struct str *ro
     return err_from_mdb(rc);
 }
 
-void read_log_corrupt(enum store_kind kind, uint64_t seq, int rc)
-{
-    log_error("store.corrupt", LOG_CSTR("tree", kind == STORE_EVENTS ? "ev" : "at"),
-              LOG_INT("seq", seq), LOG_ERR(rc));
-}
-
-/* Anything but a full arena is damage, and is said once per look. */
-static int checked(enum store_kind kind, uint64_t seq, int rc)
+/* Anything but a full arena is damage. */
+static int checked(struct store *s, enum store_kind kind, uint64_t seq, int rc)
 {
     if (rc == 0 || rc == ERR_TOO_BIG) {
         return rc;
     }
-    read_log_corrupt(kind, seq, rc);
+    damage_note(&s->damage, kind, seq, rc);
     return ERR_CORRUPT;
 }
 
 int read_event(struct store *s, uint64_t seq, struct str row, struct arena *a,
                struct event_record *out)
 {
-    return checked(STORE_EVENTS, seq, row_event(s->read_txn, &s->journal, seq, row, false, a, out));
+    return checked(s, STORE_EVENTS, seq,
+                   row_event(s->read_txn, &s->journal, seq, row, false, a, out));
 }
 
 int read_attempt(struct store *s, uint64_t seq, struct str row, struct arena *a,
                  struct attempt_record *out)
 {
-    return checked(STORE_ATTEMPTS, seq, row_attempt(s->read_txn, &s->journal, seq, row, a, out));
+    return checked(s, STORE_ATTEMPTS, seq, row_attempt(s->read_txn, &s->journal, seq, row, a, out));
 }
 
 int store_get_event(struct store *s, uint64_t seq, struct arena *a, struct event_record *out)
@@ -269,6 +263,47 @@ int read_attempt_seqs(struct store *s, uint64_t event_seq, struct arena *a, stru
     return add_pairs(s, TREE_EA, event_seq, a, out);
 }
 
+/* One posting list: is the seq in it? */
+static bool has_term(struct store *s, uint64_t term, uint64_t seq)
+{
+    struct index *x = &s->index;
+    struct posting_iter it;
+    struct arena a;
+    bool found = false;
+
+    if (!x->is_reading) {
+        return false;
+    }
+    arena_init(&a, 2 * POSTING_SEQS_MAX * sizeof(uint64_t));
+    if (posting_open(&it, x->read_txn, x->env.dbi[TREE_PO], term, true, &a) == 0) {
+        const int rc = posting_seek(&it, seq);
+        found = rc == 0 && !it.is_end && it.seq == seq;
+        posting_close(&it);
+        if (rc != 0) {
+            index_report_lost(s);
+        }
+    }
+    arena_fini(&a);
+    return found;
+}
+
+bool store_event_had_dest(struct store *s, uint64_t seq, struct str tenant_id, struct str dest_id)
+{
+    return has_term(s, term_hash(TERM_EVENT_DEST, dest_id, STR("")), seq) &&
+           has_term(s, term_hash(TERM_EVENT_TENANT, tenant_id, STR("")), seq);
+}
+
+/* A record that cannot be read exists for a tenant when the index says that it is its own. */
+static int damaged_for(struct store *s, enum term_kind kind, uint64_t seq, struct str tenant_id,
+                       int rc)
+{
+    if (tenant_id.p != NULL && rc == ERR_CORRUPT &&
+        !has_term(s, term_hash(kind, tenant_id, STR("")), seq)) {
+        return ERR_NOT_FOUND;
+    }
+    return rc;
+}
+
 int store_find_event(struct store *s, struct str tenant_id, struct str id, struct arena *a,
                      struct event_record *out)
 {
@@ -282,7 +317,8 @@ int store_find_event(struct store *s, struct str tenant_id, struct str id, struc
     }
     rc = ERR_NOT_FOUND;
     for (size_t i = 0; i < seqs.n; i++) {
-        const int one = seqs.v[i] > best ? store_get_event(s, seqs.v[i], a, &e) : ERR_NOT_FOUND;
+        int one = seqs.v[i] > best ? store_get_event(s, seqs.v[i], a, &e) : ERR_NOT_FOUND;
+        one = damaged_for(s, TERM_EVENT_TENANT, seqs.v[i], tenant_id, one);
         if (one == 0 && str_eq(e.id, id) &&
             (tenant_id.p == NULL || str_eq(e.tenant_id, tenant_id))) {
             best = seqs.v[i];
@@ -305,6 +341,7 @@ int store_find_attempt(struct store *s, struct str tenant_id, struct str id, str
         return ERR_NOT_FOUND;
     }
     rc = store_get_attempt(s, seq, a, out);
+    rc = damaged_for(s, TERM_ATTEMPT_TENANT, seq, tenant_id, rc);
     if (rc == 0 && tenant_id.p != NULL && !str_eq(out->tenant_id, tenant_id)) {
         rc = ERR_NOT_FOUND;
     }

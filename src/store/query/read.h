@@ -17,7 +17,6 @@ int read_event(struct store *s, uint64_t seq, struct str row, struct arena *a,
                struct event_record *out) LL_MUST_USE;
 int read_attempt(struct store *s, uint64_t seq, struct str row, struct arena *a,
                  struct attempt_record *out) LL_MUST_USE;
-void read_log_corrupt(enum store_kind kind, uint64_t seq, int rc);
 
 struct seqs { /* in an arena */
     uint64_t *v;

@@ -418,3 +418,25 @@ int walk_next(struct walk *w, uint64_t *seq, struct str *row)
     }
     return ERR_NOT_FOUND;
 }
+
+bool walk_is_attributed(const struct walk *w)
+{
+    return w->part < 2 && w->parts[w->part].source == WALK_INDEX;
+}
+
+bool walk_bounds(const struct walk *w, uint64_t *lo, uint64_t *hi)
+{
+    *lo = UINT64_MAX;
+    *hi = 0;
+    for (size_t i = 0; i < 2; i++) {
+        const struct walk_part *p = &w->parts[i];
+        if (p->source == WALK_LIST) {
+            return false;
+        }
+        if (p->source != WALK_NOTHING) {
+            *lo = p->lo < *lo ? p->lo : *lo;
+            *hi = p->hi > *hi ? p->hi : *hi;
+        }
+    }
+    return *lo <= *hi;
+}

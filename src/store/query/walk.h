@@ -49,5 +49,10 @@ int walk_open(struct walk *w, struct store *s, const struct store_query *q) LL_M
 void walk_close(struct walk *w);
 /* 0, ERR_NOT_FOUND at the end, ERR_LIMIT when no steps are left, ERR_CORRUPT as above. */
 int walk_next(struct walk *w, uint64_t *seq, struct str *row) LL_MUST_USE;
+/* Does the index name the row that walk_next gave for the filters of the query? Else it came from
+ * the journal or from a list of ids, and only its record would tell. */
+bool walk_is_attributed(const struct walk *w);
+/* The seqs that the walk covers as a whole; false for a list of seqs. */
+bool walk_bounds(const struct walk *w, uint64_t *lo, uint64_t *hi);
 
 #endif

@@ -271,5 +271,6 @@ const struct store_stats *store_get_stats(struct store *s)
     s->stats.purged_events = load(&g->purged_events);
     s->stats.purged_attempts = load(&g->purged_attempts);
     s->stats.index_lag = rows_behind(g);
+    s->stats.n_damaged = damage_count(&s->damage);
     return &s->stats;
 }
