@@ -70,7 +70,7 @@ static void on_store_fatal(void *ctx, const struct err_detail *err)
     if (s->http != NULL) {
         http_server_abandon(s->http, &unknown);
     }
-    _exit(EXIT_FAIL);
+    _exit(err->code == ERR_CORRUPT ? EXIT_DATA : EXIT_FAIL);
 }
 
 /* The configured text, or the key file's. */

@@ -64,7 +64,11 @@ static void on_commit_failed(struct store *s, struct batch *b)
                        "the file of the journal was deleted, replaced or moved away: put it back, "
                        "or restore the backup, then start again");
     } else {
-        (void)snprintf(err.msg, sizeof(err.msg), "commit failed: %s", mdb_strerror(err.foreign));
+        (void)snprintf(err.msg, sizeof(err.msg), "commit failed: %s%s", mdb_strerror(err.foreign),
+                       err.code == ERR_CORRUPT ? ": " CHECK_REMEDY : "");
+    }
+    if (err.code == ERR_CORRUPT) {
+        crash_mark_set(CRASH_JOURNAL); /* the next start checks all of it */
     }
     log_error("store.commit", LOG_ERR(err.code), LOG_CSTR("detail", err.msg));
     s->on_fatal(s->fatal_ctx, &err);
@@ -96,6 +100,16 @@ static void on_batch(struct store *s, struct batch *b)
     }
 }
 
+/* A page that LMDB would sooner or later walk into. What was acknowledged stays on disk; going on
+ * could write over more of it. */
+static void on_damaged(struct store *s)
+{
+    if (!s->is_dead) {
+        s->is_dead = true;
+        s->on_fatal(s->fatal_ctx, &s->scrub.err);
+    }
+}
+
 static void on_messages(void *ctx, struct list *msgs)
 {
     struct store *s = ctx;
@@ -113,6 +127,9 @@ static void on_messages(void *ctx, struct list *msgs)
             break;
         case MSG_INDEX_LOST:
             index_on_lost(s);
+            break;
+        case MSG_DAMAGED:
+            on_damaged(s);
             break;
         case MSG_INDEX_ENDED:
             s->index_ended = true;
@@ -367,8 +384,10 @@ static int load_meta(struct store *s, struct err_detail *err)
     }
     if (rc != 0) {
         mdb_txn_abort(txn);
-        return err != NULL && err->code != 0 ? rc
-                                             : err_set(err, rc, 0, "journal: %s", err_text(rc));
+        return err != NULL && err->code != 0
+                   ? rc
+                   : err_set(err, rc, 0, "journal/data.mdb, its own numbers: %s: " CHECK_REMEDY,
+                             err_text(rc));
     }
     rc = mdb_txn_commit(txn);
     return rc == 0 ? 0 : err_set(err, err_from_mdb(rc), rc, "journal: %s", mdb_strerror(rc));
@@ -586,6 +605,12 @@ int store_open(struct store **out, struct loop *l, const struct store_options *o
         index_ask_to_end(s);
         goto err_mailbox;
     }
+    rc = scrub_start(s, err);
+    if (rc != 0) {
+        writer_stop(s);
+        index_ask_to_end(s);
+        goto err_mailbox;
+    }
     loop_hook_add(l, &s->hook);
     timer_in(&s->look, LOOK_MS);
     *out = s;
@@ -620,6 +645,9 @@ static void finish_close(struct store *s)
     struct list *node;
 
     writer_stop(s);
+    if (!s->is_dead) {
+        crash_forget(s->cfg.data_dir);
+    }
     while ((node = list_pop_head(&s->writer.queue)) != NULL) {
         list_push_tail(&s->spare, node);
     }
@@ -645,6 +673,7 @@ void store_close(struct store *s, void (*done)(void *ctx), void *ctx)
     timer_stop(&s->look);
     timer_stop(&s->idle);
     loop_hook_remove(s->loop, &s->hook);
+    scrub_stop(s);
     if (s->is_dead) {
         s->is_closing = true;
         index_ask_to_end(s);

@@ -4,6 +4,7 @@
  *
  *   loop thread    struct store but for the parts below; the two read transactions
  *   writer thread  struct writer "private"; the journal's only write transaction
+ *   check thread   struct scrub; reads the journal
  *   index thread   struct index "private" (index.h); the index's only write transaction
  *   any            struct limits, struct gauges: atomics; the queue of the writer under its mutex
  */
@@ -27,6 +28,7 @@
 #include "upkeep/damage.h"
 #include "upkeep/idem_time.h"
 #include "upkeep/room.h"
+#include "upkeep/scrub.h"
 #include "upkeep/steady.h"
 
 #define STORE_MAGIC 0x53544f52U
@@ -135,6 +137,7 @@ struct store {
     size_t owed_attempts; /* and for records of the attempts under way */
 
     struct damage damage;
+    struct scrub scrub;
     bool is_checked;    /* the whole journal, at the start */
     int damaged_status; /* of the exit when LMDB finds the journal impossible */
 

@@ -48,7 +48,7 @@ struct skew {
     int64_t behind[2]; /* earlier */
 };
 
-enum msg_kind { MSG_BATCH, MSG_ROOM, MSG_INDEX_LOST, MSG_INDEX_ENDED };
+enum msg_kind { MSG_BATCH, MSG_ROOM, MSG_INDEX_LOST, MSG_INDEX_ENDED, MSG_DAMAGED };
 
 struct store_msg { /* from the threads to the loop */
     struct list node;

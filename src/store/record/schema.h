@@ -20,9 +20,9 @@
  *
  * A sealed value is a version byte, a CRC-32C, and the payload. From version 2 on the checksum of
  * every row goes on over the tree's name and the key, so that a row in a wrong place is noticed; of
- * version 1 it covers the payload alone. Rows of both are read, rows of 2 are written. Values of the
- * trees that grow with traffic never exceed ROW_MAX, so that each takes one page at most and LMDB
- * never has to look for a run of free pages. Objects in cf are few and may be larger.
+ * version 1 it covers the payload alone. Rows of both are read, rows of 2 are written. Values of
+ * the trees that grow with traffic never exceed ROW_MAX, so that each takes one page at most and
+ * LMDB never has to look for a run of free pages. Objects in cf are few and may be larger.
  */
 #ifndef LL_STORE_SCHEMA_H
 #define LL_STORE_SCHEMA_H
