@@ -221,7 +221,7 @@ static void test_damaged_records(void **state)
     store_read_end(f->store);
     assert_int_equal(fx_count(f, STORE_EVENTS, NULL, NULL), N - 3);
     assert_int_equal(fx_count(f, STORE_ATTEMPTS, NULL, NULL), N);
-    assert_int_equal(store_each_event(f->store, 0, count_event, &n), 0);
+    assert_int_equal(store_each_event(f->store, 0, count_event, NULL, &n), 0);
     assert_int_equal(n, N - 1); /* heads are read without data */
 }
 

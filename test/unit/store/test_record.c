@@ -205,7 +205,7 @@ static void test_golden(void **state)
     golden_attempt("attempt_v2.bin", false);
 }
 
-/* Sealed values: of version 1 under any key, of version 2 only in their tree and under their key. */
+/* Sealed values: of version 1 under any key, of version 2 only where they were put. */
 static void test_sealed(void **state)
 {
     const struct str key = STR("low");

@@ -289,7 +289,7 @@ static void check_recovery(struct fixture *f, const uint64_t seqs[10])
 {
     struct seen seen = {0};
     assert_int_equal(store_low(f->store), seqs[4]);
-    assert_int_equal(store_each_event(f->store, store_low(f->store), see_event, &seen), 0);
+    assert_int_equal(store_each_event(f->store, store_low(f->store), see_event, NULL, &seen), 0);
     assert_int_equal(seen.n_events, 6);
     assert_int_equal(seen.events[0], seqs[4]);
     assert_int_equal(seen.events[5], seqs[9]);
