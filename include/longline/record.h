@@ -2,10 +2,10 @@
 /*
  * The durable records: plain structs and their encoding. Every record starts with a version byte
  * and a CRC-32C; numbers are big-endian; text is length-prefixed. The checksum of an attempt covers
- * all that follows and its seq, though that is not in the encoding. An event has a head and the publisher's bytes: the first checksum covers the
- * head, its seq, and with the head the length and the checksum of the bytes, so a head can be read
- * and trusted without them. How to change a format: add a version, keep the old decoder, add a golden file to
- * test/data/records/.
+ * all that follows and its seq, though that is not in the encoding. An event has a head and the
+ * publisher's bytes: the first checksum covers the head, its seq, and with the head the length and
+ * the checksum of the bytes, so a head can be read and trusted without them. How to change a
+ * format: add a version, keep the old decoder, add a golden file to test/data/records/.
  *
  * Decoded strings point into the encoded bytes.
  */
@@ -81,8 +81,9 @@ struct retry_record {
 
 #define RECORD_MAX_BYTES ((size_t)256 * 1024 * 1024) /* of one encoded record */
 
-/* New blob with one reference, valid under e->seq only; NULL when it is larger than max (or RECORD_MAX_BYTES), when a text
- * other than metadata and data is longer than 65535 bytes, or for more than RECORD_MAX_DESTS. */
+/* New blob with one reference, valid under e->seq only; NULL when it is larger than max (or
+ * RECORD_MAX_BYTES), when a text other than metadata and data is longer than 65535 bytes, or for
+ * more than RECORD_MAX_DESTS. */
 struct blob *event_encode(const struct event_record *e, size_t max);
 /* ERR_CORRUPT, ERR_VERSION, ERR_TOO_BIG (arena, which holds the destination array). */
 int event_decode(struct event_record *out, uint64_t seq, struct str bytes,

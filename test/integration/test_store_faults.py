@@ -125,7 +125,7 @@ def test_index_is_no_directory(filled, what):
         index(g).parent.write_text("x")
     else:
         os.symlink("/nowhere/at/all", index(g).parent)
-    assert "delete it" in refusal(g, EXIT_CONFIG)
+    assert "delete it" in refusal(g)
     os.remove(index(g).parent)
     g.start()
     assert_right(g)
