@@ -30,11 +30,17 @@
 #define MAP_SPARE    ((size_t)256 << 20)
 #define DEST_NUM_GAP 1000000U /* above the numbers that were seen, when the last one is lost */
 #define RETRY_V1     13U      /* number4 next_at_ms8 manual1 */
-#define LINES_MAX    10000U   /* lost rows that are named one by one */
+#define DOUBTFUL_MAX 1024U
+#define LINES_MAX    10000U /* lost rows that are named one by one */
 
 struct pair {
     uint64_t seq;
     uint32_t dest;
+};
+
+struct suspect {
+    uint64_t page;
+    enum journal_tree tree; /* N_JOURNAL_TREES: one of LMDB's own */
 };
 
 struct salvage {
@@ -48,13 +54,15 @@ struct salvage {
     int rc;         /* the first error of the new journal; LMDB's code */
     bool is_orphan; /* rows come from leaves that no page names */
     struct buf run;
-    uint64_t *suspects; /* pages that the walk found damaged */
+    struct suspect *suspects; /* pages that the walk found damaged */
     size_t n_suspects, cap_suspects;
     uint64_t copied[N_JOURNAL_TREES], damaged[N_JOURNAL_TREES], found[N_JOURNAL_TREES];
     bool had_meta_low, had_meta_num, had_id_key;
     uint32_t dest_num;    /* the greatest that was seen */
     struct pair *retries; /* from orphans */
     size_t n_retries, cap_retries;
+    struct pair doubtful[DOUBTFUL_MAX]; /* retries whose checksum was wrong */
+    size_t n_doubtful;
     size_t n_lines;
 };
 
@@ -63,8 +71,11 @@ struct salvage {
 static void commit(struct salvage *s, bool go_on)
 {
     if (s->txn != NULL) {
-        const int rc = s->rc == 0 ? mdb_txn_commit(s->txn) : (mdb_txn_abort(s->txn), 0);
-        s->rc = s->rc != 0 ? s->rc : rc;
+        if (s->rc == 0) {
+            s->rc = mdb_txn_commit(s->txn);
+        } else {
+            mdb_txn_abort(s->txn);
+        }
         s->txn = NULL;
     }
     if (go_on && s->rc == 0) {
@@ -165,10 +176,16 @@ static bool take_row(struct salvage *s, enum journal_tree tree, struct str key, 
     return true;
 }
 
-/* That a delivery is owed is more than when: a retry whose own numbers are lost is due at once. */
+/* That a delivery is owed is more than when: a retry whose own numbers are lost is due at once,
+ * when step 3 finds that its key is one that the event knows. */
 static bool take_damaged_retry(struct salvage *s, struct str key)
 {
     unsigned char value[SEAL_BYTES + RETRY_V1] = {0};
+    if (s->n_doubtful == DOUBTFUL_MAX) {
+        return false;
+    }
+    s->doubtful[s->n_doubtful++] =
+        (struct pair){.seq = get_be64(key.p), .dest = get_be32(key.p + 8)};
     put_be32(value + SEAL_BYTES, 1);
     value_seal(value, sizeof(value), journal_trees[TREE_RT], key);
     return take_row(s, TREE_RT, key, str_of((const char *)value, sizeof(value)));
@@ -195,9 +212,18 @@ static void on_row(void *ctx, const struct pg_row *row)
     }
     s->damaged[tree]++;
     say_lost(s, journal_trees[tree], row->key, why);
-    if (tree == TREE_RT && take_damaged_retry(s, row->key)) {
-        offline_say(&s->o, "    it is owed, so it becomes due at once");
+    if (tree == TREE_RT) {
+        (void)take_damaged_retry(s, row->key);
     }
+}
+
+static enum journal_tree tree_of(const char *name)
+{
+    enum journal_tree tree = TREE_EV;
+    while (tree != N_JOURNAL_TREES && strcmp(name, journal_trees[tree]) != 0) {
+        tree++;
+    }
+    return tree;
 }
 
 static void on_problem(void *ctx, const struct pg_problem *p)
@@ -211,7 +237,7 @@ static void on_problem(void *ctx, const struct pg_problem *p)
         s->cap_suspects = s->cap_suspects != 0 ? s->cap_suspects * 2 : 64;
         s->suspects = mem_realloc_array(s->suspects, s->cap_suspects, sizeof(*s->suspects));
     }
-    s->suspects[s->n_suspects++] = p->page;
+    s->suspects[s->n_suspects++] = (struct suspect){.page = p->page, .tree = tree_of(p->tree)};
 }
 
 /* ---- 2: leaves that no page names ---- */
@@ -267,7 +293,7 @@ static bool read_value(struct salvage *s, const struct pg_node *node, struct str
 }
 
 /* Returns the tree whose row the node was, N_JOURNAL_TREES when it is none; with `only`, of that
- * tree and with a checksum. */
+ * tree. */
 static enum journal_tree take_node(struct salvage *s, const struct pg_node *node,
                                    const enum journal_tree *only)
 {
@@ -278,7 +304,7 @@ static enum journal_tree take_node(struct salvage *s, const struct pg_node *node
         return N_JOURNAL_TREES;
     }
     tree = classify(node->key, value);
-    if (tree == N_JOURNAL_TREES || (only != NULL && (tree != *only || tree == TREE_BD))) {
+    if (tree == N_JOURNAL_TREES || (only != NULL && tree != *only)) {
         return N_JOURNAL_TREES;
     }
     (void)take_row(s, tree, node->key, value);
@@ -338,14 +364,15 @@ static int take_suspects(struct salvage *s)
 {
     unsigned char buf[PG_SIZE_MAX];
     for (size_t i = 0; i < s->n_suspects && s->rc == 0; i++) {
-        const int rc = pg_file_read(&s->file, s->suspects[i], buf, 1);
+        const int rc = pg_file_read(&s->file, s->suspects[i].page, buf, 1);
         if (rc != 0 && rc != ERR_CORRUPT) {
             return rc;
         }
         if (rc == 0) {
             unsigned char covered[PG_SIZE_MAX] = {0};
-            const enum journal_tree tree = take_leaf(s, buf, covered);
-            take_uncovered(s, buf, covered, tree);
+            const enum journal_tree found = take_leaf(s, buf, covered);
+            take_uncovered(s, buf, covered,
+                           found != N_JOURNAL_TREES ? found : s->suspects[i].tree);
         }
     }
     return 0;
@@ -479,6 +506,23 @@ static int drop_retry(struct salvage *s, const struct pair *p)
     return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
+/* A retry with a wrong checksum may have a wrong key: it must not send an event to a destination
+ * that did not want it. */
+static int sift_doubtful(struct salvage *s)
+{
+    int rc = 0;
+    for (size_t i = 0; i < s->n_doubtful && rc == 0; i++) {
+        const struct pair *p = &s->doubtful[i];
+        if (row_event_wants(s->txn, &s->env, p->seq, p->dest)) {
+            offline_say(&s->o, "a retry of event %llu is owed, and becomes due at once",
+                        (unsigned long long)p->seq);
+        } else {
+            rc = drop_retry(s, p);
+        }
+    }
+    return rc;
+}
+
 /* A retry from a leaf that no page names may be an old one: it goes when its delivery has ended.
  * One whose event is lost stays, so that the next start records that it was owed. */
 static int sift_retries(struct salvage *s)
@@ -606,6 +650,7 @@ static int sift(struct salvage *s, struct err_detail *err)
     rc = rc == 0 ? sift_records(s, TREE_EV) : rc;
     rc = rc == 0 ? sift_records(s, TREE_AT) : rc;
     rc = rc == 0 ? sift_chunks(s) : rc;
+    rc = rc == 0 ? sift_doubtful(s) : rc;
     rc = rc == 0 ? sift_retries(s) : rc;
     rc = rc == 0 ? fix_meta(s, retries_lost(s)) : rc;
     s->rc = rc;
