@@ -157,9 +157,13 @@ static int retry_row(struct scan *sc, const MDB_val *key, const MDB_val *value)
     if (rc == 0) {
         rc = retry_decode(&rt, p);
     }
-    if (rc != 0) { /* when and how often is lost; that it is owed is not: due at once */
+    if (rc != 0) {
         log_row(sc, "rt", key, rc);
-        return sc->on_retry(sc->ctx, &rt);
+        /* When and how often is lost; that it is owed is not: due at once. But the key may be wrong
+         * as well, and nobody may get an event that was not for him. */
+        return row_event_wants(sc->txn, &sc->s->journal, rt.event_seq, rt.dest_num)
+                   ? sc->on_retry(sc->ctx, &rt)
+                   : 0;
     }
     return sc->on_retry(sc->ctx, &rt);
 }

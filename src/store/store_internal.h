@@ -238,6 +238,8 @@ int row_join(MDB_txn *txn, const struct env *journal, uint64_t seq, struct str f
 /* Row as found in ev or at, to record. With head_only the event's data stays unread. */
 int row_event(MDB_txn *txn, const struct env *journal, uint64_t seq, struct str first,
               bool head_only, struct arena *a, struct event_record *out) LL_MUST_USE;
+/* Is the event there, readable, and was it for this destination? */
+bool row_event_wants(MDB_txn *txn, const struct env *journal, uint64_t seq, uint32_t dest_num);
 int row_attempt(MDB_txn *txn, const struct env *journal, uint64_t seq, struct str first,
                 struct arena *a, struct attempt_record *out) LL_MUST_USE;
 

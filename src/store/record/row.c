@@ -78,3 +78,26 @@ int row_attempt(MDB_txn *txn, const struct env *journal, uint64_t seq, struct st
     }
     return rc == 0 ? attempt_decode(out, seq, bytes) : rc;
 }
+
+bool row_event_wants(MDB_txn *txn, const struct env *journal, uint64_t seq, uint32_t dest_num)
+{
+    unsigned char bytes[KEY_SEQ];
+    MDB_val key = val_of(bytes, sizeof(bytes));
+    MDB_val value;
+    struct event_record e;
+    struct arena a;
+    bool found = false;
+
+    key_seq(bytes, seq);
+    if (mdb_get(txn, journal->dbi[TREE_EV], &key, &value) != 0) {
+        return false;
+    }
+    arena_init(&a, RECORD_MAX_BYTES);
+    if (row_event(txn, journal, seq, str_of_val(&value), true, &a, &e) == 0) {
+        for (size_t i = 0; i < e.n_dests; i++) {
+            found = found || e.dests[i].num == dest_num;
+        }
+    }
+    arena_fini(&a);
+    return found;
+}
