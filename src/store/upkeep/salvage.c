@@ -371,8 +371,7 @@ static int take_suspects(struct salvage *s)
         if (rc == 0) {
             unsigned char covered[PG_SIZE_MAX] = {0};
             const enum journal_tree found = take_leaf(s, buf, covered);
-            take_uncovered(s, buf, covered,
-                           found != N_JOURNAL_TREES ? found : s->suspects[i].tree);
+            take_uncovered(s, buf, covered, found != N_JOURNAL_TREES ? found : s->suspects[i].tree);
         }
     }
     return 0;
