@@ -38,8 +38,8 @@ static const char *join(struct str first, size_t total, uint64_t seq, check_chun
     for (unsigned i = 1; scratch->n < total; i++) {
         char piece[ROW_MAX];
         size_t n = 0;
-        if (i > CHUNK_MAX || chunk(ctx, seq, i, piece, sizeof(piece), &n) != 0 || n == 0 ||
-            n > total - scratch->n) {
+        if (i > CHUNK_MAX || chunk == NULL || chunk(ctx, seq, i, piece, sizeof(piece), &n) != 0 ||
+            n == 0 || n > total - scratch->n) {
             return "a part of it is missing";
         }
         if (buf_add(scratch, piece, n) != 0) {

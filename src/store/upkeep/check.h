@@ -23,7 +23,7 @@ extern const struct pg_rule index_rules[N_INDEX_TREES];
 typedef int (*check_chunk_fn)(void *ctx, uint64_t seq, unsigned chunk, char *out, size_t cap,
                               size_t *n);
 /* NULL when the row of the journal is sound, else what is wrong. Chunks are sound with their
- * record. scratch: for records of more than one row. */
+ * record. chunk may be NULL: such a record is not sound then. */
 const char *check_journal_row(enum journal_tree tree, struct str key, struct str value,
                               check_chunk_fn chunk, void *ctx, struct buf *scratch);
 const char *check_index_row(enum index_tree tree, struct str key, struct str value);

@@ -139,17 +139,6 @@ static void note_meta(struct salvage *s, struct str key)
 }
 
 /* A record of several rows is judged in step 3, when all that there is of it has been copied. */
-static int no_chunk(void *ctx, uint64_t seq, unsigned chunk, char *out, size_t cap, size_t *n)
-{
-    (void)ctx;
-    (void)seq;
-    (void)chunk;
-    (void)out;
-    (void)cap;
-    (void)n;
-    return ERR_NOT_FOUND;
-}
-
 static bool is_first_of_several(enum journal_tree tree, struct str value)
 {
     struct record_size size;
@@ -204,7 +193,7 @@ static void on_row(void *ctx, const struct pg_row *row)
         return;
     }
     buf_init(&none, 0);
-    why = check_journal_row(tree, row->key, row->value, no_chunk, NULL, &none);
+    why = check_journal_row(tree, row->key, row->value, NULL, NULL, &none);
     buf_fini(&none);
     if (why == NULL) {
         (void)take_row(s, tree, row->key, row->value);
@@ -258,13 +247,13 @@ static enum journal_tree classify(struct str key, struct str value)
                                              (unsigned char)key.p[0] <= STORE_TOPIC
                                        : key.n == journal_rules[t].n_key;
         if (fits && (is_first_of_several(t, value) ||
-                     check_journal_row(t, key, value, no_chunk, NULL, &none) == NULL)) {
+                     check_journal_row(t, key, value, NULL, NULL, &none) == NULL)) {
             found = t;
         }
     }
     for (size_t i = 0; i < LL_COUNT(names) && found == N_JOURNAL_TREES; i++) {
         if (str_eq(key, str_c(names[i])) &&
-            check_journal_row(TREE_MT, key, value, no_chunk, NULL, &none) == NULL) {
+            check_journal_row(TREE_MT, key, value, NULL, NULL, &none) == NULL) {
             found = TREE_MT;
         }
     }

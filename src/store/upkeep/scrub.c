@@ -146,15 +146,13 @@ static int read_tree(struct store *s, struct pass *pass, const char *path)
         int64_t ns;
         pass->n_pages = 0;
         rc = pinned_slice(pass, path);
-        if (rc == ERR_BUSY && n_busy++ < TRIES_MAX) {
-            rc = 0;
-        } else if (rc != 0) {
+        if (rc != 0 && (rc != ERR_BUSY || n_busy++ >= TRIES_MAX)) {
             return rc;
-        } else if (pass->walk.complete) {
-            return 0;
-        } else {
-            n_busy = 0;
         }
+        if (rc == 0 && pass->walk.complete) {
+            return 0;
+        }
+        n_busy = rc == 0 ? 0 : n_busy;
         ns = (int64_t)(pass->n_pages * s->journal.page * (uint64_t)NS_PER_S / RATE);
         if (pause_for(&s->scrub, ns)) {
             return ERR_CANCELED;
