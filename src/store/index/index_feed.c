@@ -21,7 +21,7 @@
 #define DEEP_RUNS    32U   /* a run of seqs takes as long as so many rows */
 #define SWEEP_SHORT  64U   /* while room is short: deleting takes pages, too */
 /* What is put takes at most: a seq of a term, a run that is begun, a row of ea or id. */
-#define PAIR_BYTES   12U
+#define SEQ_BYTES    12U
 #define LIST_BYTES   128U
 #define ROW_BYTES    96U
 #define COMMIT_PAGES 32U
@@ -266,7 +266,7 @@ uint64_t feed_room(const struct store *s)
     const uint64_t changed = least((f->terms.n_lists + n_sweep) * page, x->tree_bytes[TREE_PO]) +
                              least((f->attempts.n + n_sweep) * page, x->tree_bytes[TREE_EA]) +
                              least((f->ids.n + n_sweep) * page, x->tree_bytes[TREE_ID]);
-    return changed + f->terms.n_pairs * PAIR_BYTES + f->terms.n_lists * LIST_BYTES +
+    return changed + f->terms.n_pairs * SEQ_BYTES + f->terms.n_lists * LIST_BYTES +
            (f->attempts.n + f->ids.n) * ROW_BYTES + COMMIT_PAGES * page;
 }
 

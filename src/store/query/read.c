@@ -82,7 +82,7 @@ int store_get_event_head(struct store *s, uint64_t seq, struct arena *a, struct 
     struct str row = STR_NULL;
     const int rc = read_row(s, STORE_EVENTS, seq, &row);
     return rc != 0 ? rc
-                   : checked(STORE_EVENTS, seq,
+                   : checked(s, STORE_EVENTS, seq,
                              row_event(s->read_txn, &s->journal, seq, row, true, a, out));
 }
 

@@ -435,7 +435,7 @@ static void make_older(struct fixture *f, uint32_t hour, uint64_t seq)
     mdb_cursor_close(cur);
     put_be32(bytes, hour);
     put_be64(bytes + KEY_IDEM + SEAL_BYTES, seq);
-    value_seal(bytes + KEY_IDEM, SEAL_BYTES + 8);
+    value_seal(bytes + KEY_IDEM, SEAL_BYTES + 8, "ik", str_of((const char *)bytes, KEY_IDEM));
     key = val_of(bytes, KEY_IDEM);
     value = val_of(bytes + KEY_IDEM, SEAL_BYTES + 8);
     assert_int_equal(mdb_put(txn, ik, &key, &value, 0), 0);
