@@ -16,9 +16,8 @@
 #define STEP_MIN      ((uint64_t)2 * 1024 * 1024)
 #define STEP_MAX      ((uint64_t)32 * 1024 * 1024)
 
-/* Of a row in the index: at least, also when few can be measured. */
 #define ROW_BYTES_MIN 128U
-#define ROWS_FEW      1000U
+#define ROW_BYTES_MAX 512U
 
 /* What a commit takes for changed pages is forgotten slowly. */
 #define CHURN_DECAY   64U
@@ -164,12 +163,12 @@ void level_index_ahead(struct store *s, uint64_t need)
     take_ahead(s, &s->index.env, &s->gauges.index, need, room_index_most(&r));
 }
 
-/* How much a row of the journal takes there: as those that it holds, and not too little while they
- * are few. */
-static uint64_t index_row_bytes(uint64_t used, uint64_t n_live)
+/* How much a row of the journal takes there, as measured when no rows of purged ones were left, and
+ * within bounds while there is little to measure. */
+static uint64_t index_row_bytes(const struct sweep *sw)
 {
-    const uint64_t bytes = n_live > ROWS_FEW ? used / n_live : 0;
-    return bytes > ROW_BYTES_MIN ? bytes : ROW_BYTES_MIN;
+    const uint64_t bytes = sw->row_bytes;
+    return bytes < ROW_BYTES_MIN ? ROW_BYTES_MIN : bytes > ROW_BYTES_MAX ? ROW_BYTES_MAX : bytes;
 }
 
 void level_index_look(struct store *s)
@@ -186,9 +185,8 @@ void level_index_look(struct store *s)
                                         .is_short =
                                             x->is_short || level_of(s, 0) >= STORE_LEVEL_HIGH};
         memcpy(x->tree_bytes, usage.tree, sizeof(x->tree_bytes));
-        store_u64(&s->gauges.index_row_bytes,
-                  index_row_bytes(usage.used, size.n_attempts + size.n_events));
         atomic_store(&s->gauges.is_index_behind, sweep_judge(&x->feed.sweep, &size));
+        store_u64(&s->gauges.index_row_bytes, index_row_bytes(&x->feed.sweep));
     }
     level_index_ahead(s, 0);
 }
