@@ -187,8 +187,9 @@ static size_t max_rows_of(const struct writer *w, uint64_t excess, size_t n_arri
     return excess != 0 || n_arrived == 0 || wanted > PURGE_MAX_ROWS ? PURGE_MAX_ROWS : wanted;
 }
 
-static int purge_in(struct store *s, struct wtxn *t, size_t n_arrived, struct purge_job *job)
+static int purge_in(struct store *s, struct wtxn *t, const struct batch *b, struct purge_job *job)
 {
+    const size_t n_arrived = b != NULL ? b->n_events + b->n_attempts : 0;
     struct writer *w = &s->writer;
     const int64_t age_ms = atomic_load(&s->gauges.age_ms);
     const uint64_t excess = level_excess(s);
@@ -211,7 +212,7 @@ static int purge_in(struct store *s, struct wtxn *t, size_t n_arrived, struct pu
         .has_mark = has_mark,
         .low = w->low,
         .max_rows = max_rows_of(w, excess, n_arrived),
-        .max_bytes = level_slice(s),
+        .max_bytes = level_slice(s) + (b != NULL ? 2 * b->room : 0), /* more than arrives */
         .deadline_ns = mono_ns() + PURGE_MAX_NS,
     };
     return purge_slice(t, &w->purge, job);
@@ -240,7 +241,7 @@ static int commit(struct store *s, struct batch *b, struct purge_job *job)
         rc = wtxn_apply(&t, b);
     }
     if (rc == 0 && (b == NULL || purge_is_due(s, mono_ns()))) {
-        rc = purge_in(s, &t, b != NULL ? b->n_events + b->n_attempts : 0, job);
+        rc = purge_in(s, &t, b, job);
     }
     if (rc == 0 && b != NULL && b->last) {
         rc = save_age(s, &t, atomic_load(&s->gauges.age_ms));

@@ -57,7 +57,7 @@ uint64_t room_journal_most(const struct room *r)
     const uint64_t all = total(r);
     const uint64_t left = minus(all, r->index.blocks);
     const uint64_t share = all - all / (INDEX_SHARE + 1);
-    return r->is_ahead ? most(r->journal.blocks, least(left, share)) : left;
+    return r->is_ahead ? most(r->journal.blocks, least(left, share)) : least(left, share);
 }
 
 uint64_t room_index_most(const struct room *r)
@@ -95,7 +95,7 @@ static struct room_budget journal_budget(const struct room *r)
 static struct room_budget index_budget(const struct room *r)
 {
     return budget_of(r->index.used + r->index_owed, room_index_most(r), KEEP_MIN + r->index.churn,
-                     FULL_GAP);
+                     0);
 }
 
 static enum store_level level_in(const struct room_budget *b, uint64_t extra)
@@ -120,8 +120,8 @@ enum store_level room_level(const struct room *r, uint64_t extra)
     const enum store_level in_journal = level_in(&journal, extra);
     enum store_level in_index = level_in(&index, 0);
 
-    /* The index waits for room without harm, so it never stops the attempts. */
-    in_index = in_index == STORE_LEVEL_STOP ? STORE_LEVEL_FULL : in_index;
+    /* The index can wait for room, so it refuses nothing: there is only more deleting. */
+    in_index = in_index > STORE_LEVEL_HIGH ? STORE_LEVEL_HIGH : in_index;
     level = in_journal > level ? in_journal : level;
     return in_index > level ? in_index : level;
 }
