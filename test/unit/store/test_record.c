@@ -353,10 +353,8 @@ static int write_golden(const char *dir)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golden),
-        cmocka_unit_test(test_golden_retry),
-        cmocka_unit_test(test_sealed),
-        cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_golden), cmocka_unit_test(test_golden_retry),
+        cmocka_unit_test(test_sealed), cmocka_unit_test(test_damage),
         cmocka_unit_test(test_limits),
     };
     if (argc == 3 && strcmp(argv[1], "--write") == 0) {
