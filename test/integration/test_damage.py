@@ -77,6 +77,7 @@ def test_fresh_event_is_recorded_as_failed(fresh_event):
     g = fresh_event
     change(file_of(g.data_dir, "journal"), b"damaged-topic", b"damaged-TOPIC")
     g.start()
+    wait_until(lambda: g.api.attempts(destination_id="d"), "the record of its end")
     rows = g.api.attempts(destination_id="d")
     assert [(a["status"], a["code"], a["tenant_id"]) for a in rows] == [
         ("failed", "event_corrupt", "t")
