@@ -260,6 +260,27 @@ static void test_start_in_the_future(void **state)
     assert_false(has(f, seq));
 }
 
+/* A time to live that was longer left the id in a bucket of the future, which is asked first. */
+static void test_shorter_time_to_live(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t second;
+
+    f->cfg.idempotency_ttl_ms = 24 * HOUR_MS;
+    fx_open(f);
+    (void)put(f, "a");
+    f->cfg.idempotency_ttl_ms = HOUR_MS;
+    store_reload(f->store, &f->cfg);
+    fx_pass(f, HOUR_MS + HOUR_MS / 2);
+    assert_int_equal(fx_find_idempotency(f->store, STR("t1"), STR("a")), 0);
+    second = put(f, "a");
+    assert_int_equal(fx_find_idempotency(f->store, STR("t1"), STR("a")), second);
+    fx_pass(f, HOUR_MS / 2);
+    assert_int_equal(fx_find_idempotency(f->store, STR("t1"), STR("a")), second);
+    fx_pass(f, HOUR_MS);
+    assert_int_equal(fx_find_idempotency(f->store, STR("t1"), STR("a")), 0);
+}
+
 static void test_down_time(void **state)
 {
     struct fixture *f = *state;
@@ -481,6 +502,7 @@ int main(void)
         T(test_moment_in_the_future),
         T(test_fast_then_back),
         T(test_start_in_the_future),
+        T(test_shorter_time_to_live),
         T(test_down_time),
         T(test_monotonic_jumps),
         T(test_owed),
