@@ -275,6 +275,9 @@ static void finish(struct attempt *a, const struct dest_outcome *o)
         deliver_endpoint_drop(sd); /* nothing but waiting: the compiled form would only take room */
     }
     attempt_end(a);
+    if (delay >= 0) {
+        deliver_expire_work(d, w);
+    }
 }
 
 static void finish_unsent(struct attempt *a, struct str code, const char *why)
@@ -352,7 +355,7 @@ static void record_expired(struct attempt *a, const struct destination *dest)
     if (rc != 0) {
         a->event = (struct event_record){.tenant_id = dest != NULL ? dest->tenant_id : STR_NULL};
     }
-    log_warn("delivery.expired", LOG_STR("tenant", a->event.tenant_id),
+    log_info("delivery.expired", LOG_STR("tenant", a->event.tenant_id),
              LOG_STR("destination", dest_id(a, dest)), LOG_STR("event", a->event.id),
              LOG_INT("seq", a->work->event_seq));
     record(a, &o, dest, -1);
@@ -370,6 +373,7 @@ void deliver_end_expired(struct deliver *d, struct work *w)
     record_expired(a, d->source.find(d->source.ctx, w->dest->num));
     store_read_end(d->store);
     metric_inc(&d->metrics.failed, 1);
+    d->n_expired++;
     store_del_retry(d->store, w->event_seq, w->dest->num);
     deliver_release_fresh(d, w);
     sched_drop(d->sched, w);

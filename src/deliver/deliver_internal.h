@@ -48,6 +48,7 @@ struct deliver {
     size_t sweep_at;     /* … from this place of the table on */
     uint64_t expire_seq; /* where the walk over the retry records of old events goes on */
     uint32_t expire_dest;
+    size_t n_expired; /* since an operator was warned */
     struct list attempts;
     struct list spare;
     size_t n_spare;
@@ -104,6 +105,8 @@ void damaged_fini(struct damaged_events *v);
 void deliver_spill(struct deliver *d);
 /* Ends a slice of the deliveries whose event is older than the retention. */
 void deliver_expire(struct deliver *d);
+/* Ends this one, which waits for its next attempt, when its event is older than the retention. */
+void deliver_expire_work(struct deliver *d, struct work *w);
 void deliver_release_fresh(struct deliver *d, struct work *w);
 
 #endif

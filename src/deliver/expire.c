@@ -7,11 +7,17 @@
  * What is owed and too old has a retry record, and those stand in the order of events. So a walk
  * over the front of them finds all, also what is held for a disabled destination. It takes a slice
  * per tick and starts over when it has come to events that are young enough. What is in flight is
- * passed over: it ends by itself, or is found the next time.
+ * passed over and looked at when the attempt has ended: with short delays between the attempts, a
+ * walk would find it in flight again and again.
  *
  * This also goes on while the store is too full for attempts, because each end makes room.
+ *
+ * Each end has a line of its own in the log, and such lines are not limited, as warnings are. An
+ * operator who logs only those is told how many there were.
  */
 #include "deliver_internal.h"
+
+#include "longline/log.h"
 
 #define EXPIRE_PER_TICK 200
 
@@ -34,7 +40,7 @@ static int on_retry(void *ctx, const struct retry_record *rt)
     return sl->n == EXPIRE_PER_TICK;
 }
 
-void deliver_expire(struct deliver *d)
+static void expire_slice(struct deliver *d)
 {
     struct slice sl = {.cutoff = store_cutoff(d->store)};
     if (sl.cutoff == 0 || d->draining || store_is_behind(d->store)) {
@@ -53,5 +59,21 @@ void deliver_expire(struct deliver *d)
     if (sl.n == EXPIRE_PER_TICK) { /* numbers of destinations never reach the greatest */
         d->expire_seq = sl.v[sl.n - 1].event_seq;
         d->expire_dest = sl.v[sl.n - 1].dest_num + 1;
+    }
+}
+
+void deliver_expire(struct deliver *d)
+{
+    expire_slice(d);
+    if (d->n_expired != 0) {
+        log_warn("deliveries.expired", LOG_INT("n", d->n_expired));
+        d->n_expired = 0;
+    }
+}
+
+void deliver_expire_work(struct deliver *d, struct work *w)
+{
+    if (w->event_seq < store_cutoff(d->store)) {
+        deliver_end_expired(d, w);
     }
 }

@@ -123,10 +123,38 @@ static void test_many(void **state)
     assert_int_equal(deliver_get_metrics(g->deliver)->failed.value, MANY + 1);
 }
 
+/* In flight whenever the walk looks at it: it ends when the attempt does. */
+static void test_in_flight(void **state)
+{
+    static const struct ob_reply keep[] = {{.status = 0}};
+    struct gateway *g = *state;
+    g->cfg.retry_interval_ms = 1;
+    g->cfg.retry_max_delay_ms = 1;
+    g->cfg.retry_limit = 1000;
+    deliver_reload(g->deliver, &g->cfg);
+    ob_script(&g->out, keep, 1);
+    (void)gw_dest(g, "waits", "*", "");
+    const uint64_t seq = gw_event(g, "old");
+    ob_wait_hits(&g->out, 1);
+    g->fx->cfg.retention_ms = 20000; /* less than the time for an attempt */
+    store_reload(g->fx->store, &g->fx->cfg);
+    fx_turns(g->fx, 1200); /* for a mark */
+    fx_pass(g->fx, 30000);
+    fx_turns(g->fx, 1200);
+    assert_int_equal(g->out.n_hits, 1);
+    assert_int_equal(gw_pending(g), 1);
+    ob_answer(&g->out, 0, 500);
+    gw_wait_pending(g, 0);
+    assert_int_equal(g->out.n_hits, 1);
+    assert_int_equal(expired(g, seq), 1);
+    assert_int_equal(gw_retries(g), 0);
+}
+
 #define WITH_GW(test) cmocka_unit_test_setup_teardown(test, gw_setup, gw_teardown)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {WITH_GW(test_waiting_and_held), WITH_GW(test_many)};
+    const struct CMUnitTest tests[] = {WITH_GW(test_waiting_and_held), WITH_GW(test_many),
+                                       WITH_GW(test_in_flight)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
