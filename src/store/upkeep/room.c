@@ -15,6 +15,8 @@
  * share: figures from 0.05 (large events) to 1 (tiny ones with many destinations) were measured. */
 #define INDEX_PART_MAX 2U
 #define INDEX_SHARE    4U
+/* What is kept back in the index is no more than this part of it, each time. */
+#define INDEX_KEEP_PART 4U
 
 /* On a small disk a percent is less than what one commit takes. Deleting takes pages before it
  * gives any back; KEEP_MIN is enough for the small slices of a store that is full. */
@@ -86,16 +88,26 @@ static struct room_budget size_budget(const struct room *r)
                      0);
 }
 
+/* A commit writes no more pages anew than there are, whatever earlier ones took. */
+static uint64_t churn_of(const struct room_file *f)
+{
+    return least(f->churn, f->used);
+}
+
 static struct room_budget journal_budget(const struct room *r)
 {
     return budget_of(r->journal.used + r->journal.pinned, room_journal_most(r),
-                     KEEP_MIN + CHURNS * r->journal.churn, FULL_GAP);
+                     KEEP_MIN + CHURNS * churn_of(&r->journal), FULL_GAP);
 }
 
+/* The journal may have taken all the disk, and gives no block back. An index that stays small for
+ * that reason has to do with what it has, or the store would be full for ever. */
 static struct room_budget index_budget(const struct room *r)
 {
-    return budget_of(r->index.used + r->index_owed, room_index_most(r), KEEP_MIN + r->index.churn,
-                     0);
+    const uint64_t quota = room_index_most(r);
+    const uint64_t part = quota / INDEX_KEEP_PART;
+    return budget_of(r->index.used + r->index_owed, quota,
+                     least(KEEP_MIN, part) + churn_of(&r->index), 0);
 }
 
 static enum store_level level_in(const struct room_budget *b, uint64_t extra)

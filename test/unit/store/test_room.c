@@ -36,6 +36,30 @@ static void test_shares(void **state)
     assert_int_equal(room_index_most(&r), 45 * MIB);
 }
 
+/* The journal has taken the disk and is empty by now; nothing more can be taken for the index. */
+static void test_small_index(void **state)
+{
+    struct room r = {.journal = {.used = MIB / 4, .blocks = 160 * MIB},
+                     .index = {.used = MIB / 4, .churn = 3 * MIB, .blocks = 3 * MIB},
+                     .spare = -(int64_t)(100 * MIB),
+                     .map_size = 1024 * MIB,
+                     .is_ahead = true};
+    (void)state;
+
+    assert_int_equal(room_level(&r, 0), STORE_LEVEL_OK);
+    assert_int_equal(room_excess(&r), 0);
+    r.index.blocks = 2 * MIB;
+    assert_int_equal(room_level(&r, 0), STORE_LEVEL_OK);
+    /* It still has its marks, and deleting begins before it is full. */
+    r.index = (struct room_file){.used = 2 * MIB, .blocks = 4 * MIB};
+    assert_int_equal(room_level(&r, 0), STORE_LEVEL_FULL);
+    r.index.used = 2 * MIB - MIB / 4;
+    assert_int_equal(room_level(&r, 0), STORE_LEVEL_HIGH);
+    assert_true(room_excess(&r) > 0);
+    r.index_owed = MIB;
+    assert_int_equal(room_level(&r, 0), STORE_LEVEL_FULL);
+}
+
 static void test_marks_of_the_quota(void **state)
 {
     struct room r = {.journal = {.blocks = 1024 * MIB},
@@ -197,6 +221,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shares),
+        cmocka_unit_test(test_small_index),
         cmocka_unit_test(test_marks_of_the_quota),
         cmocka_unit_test(test_the_quota_does_not_grow_with_the_file),
         cmocka_unit_test(test_a_reserve_that_others_use),
