@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "longline/url.h"
 
-#include <stdio.h>
-
 #include "authority.h"
 #include "longline/addr.h"
 #include "longline/check.h"
+
+#define PORT_DIGITS 5
 
 /* Everything that is not visible ASCII, and the backslash, which some parsers take for a slash. */
 static bool is_url_char(char c)
@@ -92,14 +92,23 @@ size_t url_peer(char out[URL_PEER_MAX], const struct url *u)
     char ip[ADDR_TEXT_MAX];
     struct str host = u->host;
     union addr a;
-    if (addr_parse_ip(&a, host, 0) == 0) {
+    /* An IPv4 address that can be parsed is in its only spelling. This is asked for each request,
+     * so nothing is formatted that need not be. */
+    if (str_find(host, ':') < host.n && addr_parse_ip(&a, host, 0) == 0) {
         unmap(&a);
         host = str_of(ip, addr_format_ip(ip, &a));
     }
-    char port[8];
-    const size_t n = (size_t)snprintf(port, sizeof(port), "%u/", (unsigned)u->port);
+    char port[PORT_DIGITS + 1];
+    size_t at = sizeof(port);
+    unsigned left = u->port;
+    port[--at] = '/';
+    do {
+        port[--at] = (char)('0' + left % 10);
+        left /= 10;
+    } while (left != 0);
+    const size_t n = sizeof(port) - at;
     LL_ASSERT(n + host.n <= URL_PEER_MAX);
-    memcpy(out, port, n);
+    memcpy(out, port + at, n);
     for (size_t i = 0; i < host.n; i++) {
         const char c = host.p[i];
         out[n + i] = (char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
