@@ -204,8 +204,7 @@ static int find_durable(struct store *s, const unsigned char hash[16], uint64_t 
         }
         /* One that has expired may hide another: what a longer time to live left in a bucket of
          * the future was put before what is in those of today. */
-        if (payload.n == V1_N ||
-            idem_is_alive((int64_t)get_be64(payload.p + 8), now, ttl_ms(s))) {
+        if (payload.n == V1_N || idem_is_alive((int64_t)get_be64(payload.p + 8), now, ttl_ms(s))) {
             *seq = get_be64(payload.p);
             return 0;
         }

@@ -3,26 +3,26 @@
 
 #include "record/schema.h"
 
-#define KIB            ((uint64_t)1024)
-#define MIB            (1024 * KIB)
-#define PAGE           4096U
-#define NODE           64U   /* a row's key, its head and its slot in a page */
-#define INLINE         1984U /* longer values have a page of their own */
+#define KIB             ((uint64_t)1024)
+#define MIB             (1024 * KIB)
+#define PAGE            4096U
+#define NODE            64U   /* a row's key, its head and its slot in a page */
+#define INLINE          1984U /* longer values have a page of their own */
 
 /* Of the map, when no quota is set: deleting needs pages as well. */
-#define MAP_PERCENT    90U
+#define MAP_PERCENT     90U
 /* The index may take this part of all there is, the journal what is left when the index has its
  * share: figures from 0.05 (large events) to 1 (tiny ones with many destinations) were measured. */
-#define INDEX_PART_MAX 2U
-#define INDEX_SHARE    4U
+#define INDEX_PART_MAX  2U
+#define INDEX_SHARE     4U
 /* What is kept back in the index is no more than this part of it, each time. */
 #define INDEX_KEEP_PART 4U
 
 /* On a small disk a percent is less than what one commit takes. Deleting takes pages before it
  * gives any back; KEEP_MIN is enough for the small slices of a store that is full. */
-#define KEEP_MIN       (1 * MIB)
-#define CHURNS         2U /* pages that a commit frees can be used by the one after the next */
-#define FULL_GAP       (2 * MIB) /* below STOP: for records of attempts at what was accepted */
+#define KEEP_MIN        (1 * MIB)
+#define CHURNS          2U /* pages that a commit frees can be used by the one after the next */
+#define FULL_GAP        (2 * MIB) /* below STOP: for records of attempts at what was accepted */
 
 static const unsigned percents[N_ROOM_MARKS] = {
     [ROOM_HIGH] = 80, [ROOM_FULL] = 90, [ROOM_STOP] = 97};
