@@ -16,6 +16,7 @@ static void out_of_memory(void) __attribute__((noreturn, cold));
 void mem_setup(void)
 {
 #ifdef M_MMAP_THRESHOLD
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): there are no threads yet */
     (void)mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
 #endif
 }

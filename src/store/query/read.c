@@ -274,7 +274,7 @@ static bool has_term(struct store *s, uint64_t term, uint64_t seq)
     if (!x->is_reading) {
         return false;
     }
-    arena_init(&a, 2 * POSTING_SEQS_MAX * sizeof(uint64_t));
+    arena_init(&a, (size_t)2 * POSTING_SEQS_MAX * sizeof(uint64_t));
     if (posting_open(&it, x->read_txn, x->env.dbi[TREE_PO], term, true, &a) == 0) {
         const int rc = posting_seek(&it, seq);
         found = rc == 0 && !it.is_end && it.seq == seq;
