@@ -69,6 +69,8 @@ struct tls_stream {
     struct tls_conn *conn;
     unsigned n_tickets;
     unsigned n_answers;
+    uint64_t turn;  /* of the loop, in which input was last taken ... */
+    unsigned reads; /* ... by so many calls */
     struct buf rest;
     struct loop_task pump_task;
     tls_done_fn done;
@@ -340,6 +342,16 @@ static void choke(struct tls_stream *t)
     loop_defer(t->loop, &t->pump_task);
 }
 
+static unsigned budget(const struct tls_stream *t)
+{
+    const unsigned all = t->loop->tls_reads < READS_ALL ? READS_ALL - t->loop->tls_reads : 0;
+    const unsigned own = READS_A_TURN - t->reads;
+    const unsigned least = t->reads < READS_LEAST ? READS_LEAST - t->reads : 0;
+    const unsigned n = all > least ? all : least;
+    return n < own ? n : own;
+}
+
+/* A turn may call for the same stream twice: from the poll, and for what was put off there. */
 static void take_budget(struct tls_stream *t)
 {
     struct loop *l = t->loop;
@@ -347,10 +359,21 @@ static void take_budget(struct tls_stream *t)
         l->tls_turn = l->turn;
         l->tls_reads = 0;
     }
-    const unsigned left = l->tls_reads < READS_ALL ? READS_ALL - l->tls_reads : 0;
-    t->conn->reads = left < READS_LEAST ? READS_LEAST : left < READS_A_TURN ? left : READS_A_TURN;
+    if (t->turn != l->turn) {
+        t->turn = l->turn;
+        t->reads = 0;
+    }
+    const unsigned n = budget(t);
+    t->conn->reads = n;
     t->conn->paused = false;
-    l->tls_reads += t->conn->reads;
+    t->reads += n;
+    l->tls_reads += n;
+}
+
+static void give_back_budget(struct tls_stream *t)
+{
+    t->reads -= t->conn->reads;
+    t->loop->tls_reads -= t->conn->reads;
 }
 
 /* Reading makes mbedtls send nothing but alerts, which nobody needs to be sent for ever. */
@@ -419,7 +442,7 @@ static void pump(struct tls_stream *t, struct str fresh)
     if (t->state != TLS_OPEN) {
         return; /* closed by its owner; c has gone */
     }
-    t->loop->tls_reads -= c->reads; /* not used */
+    give_back_budget(t);
     const struct str left = c->in;
     c->in = STR_NULL;
     if (from_rest) {
