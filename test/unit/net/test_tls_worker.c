@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whose handshake step is next, and what the wait for it counts as. */
+/*
+ * Whose handshake step is next, and what the wait for it counts as. The one worker is held inside a
+ * step while the queue is made, and the loop's clock moves by hand, so the machine's speed decides
+ * nothing.
+ */
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +15,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <mbedtls/ssl.h>
 
 #include "longline/check.h"
 #include "longline/dial.h"
@@ -21,28 +27,70 @@
 
 #define WAIT_MS 60000
 #define N_CROWD 60
+#define MS      INT64_C(1000000)
+#define HOUR_MS INT64_C(3600000)
+
+static int64_t now_ns;
+
+static int64_t by_hand(void *ctx)
+{
+    (void)ctx;
+    return now_ns;
+}
+
+static const struct clock still = {.wall_ns = by_hand, .mono_ns = by_hand};
+
+/* A step that lasts until it is let go: it waits for its random bytes. */
+struct held_step {
+    mbedtls_ssl_config conf;
+    sem_t begun;
+    sem_t go;
+};
 
 /* A listener that takes connections and says nothing. */
 struct fixture {
     struct loop *l;
     struct test_certs certs;
     struct tls_client *client;
+    struct held_step held;
     int deaf;
+    int near; /* a connection that it took */
     uint16_t port;
     bool flag;
 };
 
+static int wait_for_random(void *ctx, unsigned char *out, size_t n)
+{
+    struct held_step *h = ctx;
+    (void)out;
+    (void)n;
+    (void)sem_post(&h->begun);
+    while (sem_wait(&h->go) != 0) {
+    }
+    return MBEDTLS_ERR_SSL_INTERNAL_ERROR; /* which ends its handshake */
+}
+
 static void open_fixture(struct fixture *f)
 {
     memset(f, 0, sizeof(*f));
-    assert_int_equal(loop_open(&f->l, NULL), 0);
+    now_ns = HOUR_MS * MS;
+    assert_int_equal(loop_open(&f->l, &still), 0);
     test_certs_make(&f->certs);
     const struct tls_client_options o = {.ca_file = f->certs.ca, .ca_only = true, .n_workers = 1};
     struct err_detail err;
     assert_int_equal(tls_client_open(&f->client, f->l, &o, &err), 0);
+    mbedtls_ssl_config_init(&f->held.conf);
+    assert_int_equal(mbedtls_ssl_config_defaults(&f->held.conf, MBEDTLS_SSL_IS_CLIENT,
+                                                 MBEDTLS_SSL_TRANSPORT_STREAM,
+                                                 MBEDTLS_SSL_PRESET_DEFAULT),
+                     0);
+    mbedtls_ssl_conf_rng(&f->held.conf, wait_for_random, &f->held);
+    assert_int_equal(sem_init(&f->held.begun, 0, 0), 0);
+    assert_int_equal(sem_init(&f->held.go, 0, 0), 0);
     union addr a;
     assert_int_equal(addr_parse(&a, STR("127.0.0.1:0")), 0);
-    f->deaf = socket(AF_INET, SOCK_STREAM, 0);
+    f->near = -1;
+    f->deaf = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     socklen_t n = sizeof(a.v4);
     assert_int_equal(bind(f->deaf, &a.sa, n), 0);
     assert_int_equal(listen(f->deaf, 128), 0);
@@ -53,42 +101,60 @@ static void open_fixture(struct fixture *f)
 static void close_fixture(struct fixture *f)
 {
     (void)close(f->deaf);
+    if (f->near >= 0) {
+        (void)close(f->near);
+    }
     tls_client_free(f->client);
     loop_free(f->l);
     test_certs_remove(&f->certs);
+    mbedtls_ssl_config_free(&f->held.conf);
+    (void)sem_destroy(&f->held.begun);
+    (void)sem_destroy(&f->held.go);
 }
 
-/* Steps that nobody waits for: the making of a client hello each. */
-static void crowd(struct fixture *f, unsigned n, unsigned n_hosts)
+/* A step that nobody waits for: the making of a client hello. */
+static struct tls_conn *post_step(struct fixture *f, const char *host, bool hold)
 {
-    for (unsigned i = 0; i < n; i++) {
-        char host[64];
-        (void)snprintf(host, sizeof(host), "h%u.test", i % n_hosts);
-        const struct tls_target to = {.host = str_c(host), .port = 443};
-        tls_workers_step(tls_client_workers(f->client), tls_client_conn(f->client, &to));
+    const struct tls_target to = {.host = str_c(host), .port = 443};
+    struct tls_conn *c = tls_client_conn(f->client, &to);
+    c->conf = hold ? &f->held.conf : c->conf;
+    tls_workers_step(tls_client_workers(f->client), c);
+    return c;
+}
+
+static void hold_worker(struct fixture *f)
+{
+    (void)post_step(f, "held.test", true);
+    while (sem_wait(&f->held.begun) != 0) {
     }
 }
 
-static size_t queued(const struct fixture *f)
+static void let_worker_go(struct fixture *f)
 {
-    struct tls_client_stats stats;
-    tls_client_stats(f->client, &stats);
-    return stats.queued;
+    (void)sem_post(&f->held.go);
 }
 
 static void hosts_take_turns(void **state)
 {
     (void)state;
     struct fixture f;
+    struct tls_conn *crowd[N_CROWD];
+    size_t n_before = 0;
     open_fixture(&f);
-    crowd(&f, N_CROWD, 1);
-    const struct tls_target to = {.host = STR("other.test"), .port = 443};
-    struct tls_conn *other = tls_client_conn(f.client, &to);
-    tls_workers_step(tls_client_workers(f.client), other);
+    hold_worker(&f);
+    for (size_t i = 0; i < N_CROWD; i++) {
+        crowd[i] = post_step(&f, "crowd.test", false);
+    }
+    struct tls_conn *other = post_step(&f, "other.test", false);
+    let_worker_go(&f);
     while (atomic_load(&other->taken_ns) == 0) {
         (void)usleep(50);
     }
-    assert_true(queued(&f) > N_CROWD / 4); /* most of the crowd is still waiting */
+    for (size_t i = 0; i < N_CROWD; i++) {
+        const int64_t taken_ns = atomic_load(&crowd[i]->taken_ns);
+        n_before += taken_ns != 0 && taken_ns < other->taken_ns ? 1 : 0;
+    }
+    assert_int_equal(n_before, 1); /* the crowd's turn, and then the other's */
     close_fixture(&f);
 }
 
@@ -113,7 +179,54 @@ static void on_dns_gone(void *ctx)
     *(bool *)ctx = true;
 }
 
-/* So many hosts wait that their turns take several times the timeout. */
+static bool is_queued(void *ctx)
+{
+    const struct fixture *f = ctx;
+    struct tls_client_stats stats;
+    tls_client_stats(f->client, &stats);
+    return stats.queued == 1;
+}
+
+/* The connection that comes next has brought something. */
+static bool has_hello(void *ctx)
+{
+    struct fixture *f = ctx;
+    char c;
+    if (f->near < 0) {
+        f->near = accept(f->deaf, NULL, NULL);
+    }
+    return f->near >= 0 && recv(f->near, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
+}
+
+/* The clock goes on by so much in each turn until the dial has ended. */
+static void pass_time(struct fixture *f, int64_t ms_a_turn)
+{
+    while (!f->flag) {
+        now_ns += ms_a_turn * MS;
+        (void)loop_turn(f->l, false);
+    }
+}
+
+static void check_held_up(struct fixture *f, struct dialer *d)
+{
+    f->flag = false;
+    hold_worker(f);
+    (void)dial_start(d, STR("127.0.0.1"), f->port, true, on_dial, f);
+    assert_true(wait_until(f->l, is_queued, f, WAIT_MS));
+    wait_ms(f->l, 50); /* more of the wait than the 20 ms that the server is given */
+    pass_time(f, 1);
+    let_worker_go(f);
+}
+
+static void check_slow_server(struct fixture *f, struct dialer *d)
+{
+    f->flag = false;
+    (void)close(accept(f->deaf, NULL, NULL)); /* which was held up */
+    (void)dial_start(d, STR("127.0.0.1"), f->port, true, on_slow, f);
+    assert_true(wait_until(f->l, has_hello, f, WAIT_MS));
+    pass_time(f, HOUR_MS); /* no wait for the worker was as long */
+}
+
 static void waiting_for_a_worker_is_not_the_servers_fault(void **state)
 {
     (void)state;
@@ -132,15 +245,8 @@ static void waiting_for_a_worker_is_not_the_servers_fault(void **state)
                                      .tls_timeout_ms = 20};
     struct dialer *d = NULL;
     dialer_open(&d, f.l, &o);
-    crowd(&f, 1000, 1000);
-    (void)dial_start(d, STR("127.0.0.1"), f.port, true, on_dial, &f);
-    assert_true(wait_flag(f.l, &f.flag, WAIT_MS));
-    while (queued(&f) != 0) {
-        wait_ms(f.l, 5);
-    }
-    f.flag = false;
-    (void)dial_start(d, STR("127.0.0.1"), f.port, true, on_slow, &f);
-    assert_true(wait_flag(f.l, &f.flag, WAIT_MS));
+    check_held_up(&f, d);
+    check_slow_server(&f, d);
     dialer_free(d);
     bool gone = false;
     dns_close(dns, on_dns_gone, &gone);
