@@ -5,7 +5,8 @@
  * libuv's own listening stream accepts in a loop of its own and, out of descriptors, drops
  * connections or spins; here the backlog simply keeps them until there is room again:
  *   budget used up      the descriptor is still readable, the next turn goes on
- *   max_streams open    watching stops, and starts again when a stream has gone
+ *   max_streams open    a handshake that waits for its client makes room; without one, watching
+ *                       stops, and starts again when a stream has gone
  *   out of descriptors  watching stops for RETRY_MS
  * The listener's memory lives until its handle is closed and its last stream has gone.
  */
@@ -69,9 +70,23 @@ static void release(struct listener *ls)
 
 static void on_readable(uv_poll_t *h, int status, int events);
 
+static bool is_full(const struct listener *ls)
+{
+    return ls->n_streams >= ls->max_streams;
+}
+
+/* Clients that say nothing in their handshake must not keep all others waiting. */
+static bool may_accept(const struct listener *ls)
+{
+    return !is_full(ls) || (ls->tls != NULL && tls_server_may_evict(ls->tls));
+}
+
 static void watch(struct listener *ls)
 {
-    const bool want = !ls->closing && ls->n_streams < ls->max_streams && !timer_armed(&ls->retry);
+    if (!ls->closing && ls->tls != NULL && !may_accept(ls) && !timer_armed(&ls->retry)) {
+        timer_in(&ls->retry, RETRY_MS); /* a handshake that is with a worker will wait again */
+    }
+    const bool want = !ls->closing && may_accept(ls) && !timer_armed(&ls->retry);
     if (want && !ls->watching) {
         ls->watching = uv_poll_start(&ls->poll, UV_READABLE, on_readable) == 0;
     } else if (!want && ls->watching) {
@@ -142,7 +157,7 @@ static void start_handshake(struct listener *ls, struct stream *lower)
 static void take_fd(struct listener *ls, int fd, const union addr *peer)
 {
     struct stream *s = NULL;
-    if (ls->tls != NULL && !tls_server_admit(ls->tls, peer)) {
+    if (ls->tls != NULL && !tls_server_admit(ls->tls, peer, is_full(ls))) {
         (void)close(fd);
         return;
     }
@@ -193,7 +208,7 @@ static void on_readable(uv_poll_t *h, int status, int events)
         const int fd = accept4(ls->fd, &peer.sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             take_fd(ls, fd, &peer);
-            go_on = !ls->closing && ls->n_streams < ls->max_streams;
+            go_on = !ls->closing && may_accept(ls);
         } else {
             go_on = accept_failed(ls, errno);
         }

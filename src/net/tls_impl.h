@@ -170,9 +170,11 @@ struct loop *tls_server_loop(const struct tls_server *s);
 struct tls_workers *tls_server_workers(struct tls_server *s);
 struct tls_gate *tls_server_gate(struct tls_server *s);
 struct tls_conn *tls_server_conn(struct tls_server *s, const union addr *peer);
-/* Whether a handshake with peer may begin; another one may have to go for it. Counts and logs a
- * refusal. */
-bool tls_server_admit(struct tls_server *s, const union addr *peer);
+/* Whether a handshake with peer may begin; another one may have to go for it, and has to when
+ * is_full: there is no room for one more stream. Counts and logs a refusal. */
+bool tls_server_admit(struct tls_server *s, const union addr *peer, bool is_full);
+/* Whether a handshake waits for its client, so that it could go for another one. */
+bool tls_server_may_evict(const struct tls_server *s);
 void tls_server_settle(struct tls_server *s, int code); /* handshake over: counts it */
 
 /* tls_suites.c: what both sides speak. */

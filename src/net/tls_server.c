@@ -248,11 +248,20 @@ static void note_refusal(struct tls_server *s, const union addr *peer, const cha
              LOG_INT("in_progress", s->gate.n));
 }
 
-bool tls_server_admit(struct tls_server *s, const union addr *peer)
+bool tls_server_may_evict(const struct tls_server *s)
+{
+    return tls_gate_oldest(&s->gate) != NULL;
+}
+
+bool tls_server_admit(struct tls_server *s, const union addr *peer, bool is_full)
 {
     unsigned char key[ADDR_PEER_KEY];
     addr_peer_key(key, peer);
-    switch (tls_gate_judge(&s->gate, key)) {
+    enum tls_verdict verdict = tls_gate_judge(&s->gate, key);
+    if (is_full && verdict == TLS_ADMIT) {
+        verdict = TLS_FULL;
+    }
+    switch (verdict) {
     case TLS_ADMIT:
         return true;
     case TLS_FULL: {

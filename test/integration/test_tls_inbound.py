@@ -111,6 +111,24 @@ def test_caps_per_address_and_in_all(https):
     connect(g).close()
 
 
+@pytest.mark.parametrize("said", ["nothing", "hello"])
+def test_silent_handshakes_do_not_use_up_the_connections(https, said):
+    """A server for few connections has more places at its gate than connections."""
+    g = https({"server.max_connections": "20"})
+    with Crowd(g.port) as crowd:
+        for _ in range(80):
+            crowd.add(data=client_hello() if said == "hello" else b"")
+        wait_until(lambda: g.metric("longline_http_tls_refused_total") > 0)
+        for n in range(5):
+            connect(g, f"127.0.5.{1 + n}").close()
+        assert g.api.publish("t")["duplicate"] is False
+        assert 20 < g.metric("longline_http_connections") + g.metric(
+            "longline_http_tls_in_progress"
+        ) <= 20 + 32 + 64  # and those of one turn of accepting
+    wait_until(lambda: g.metric("longline_http_tls_in_progress") == 0)
+    connect(g).close()
+
+
 @pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
 def test_hellos_do_no_harm(https, version):
     """Said and not read, said and gone, cut in pieces, and no hellos at all."""
