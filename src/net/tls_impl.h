@@ -85,8 +85,9 @@ void tls_conn_verify(struct tls_conn *c);
 #define TLS_MAX_WORKERS 4
 
 struct tls_workers_options {
-    unsigned n_threads; /* 1..TLS_MAX_WORKERS */
-    int nice;           /* added to the threads' nice value, so that they yield to the loop */
+    unsigned n_threads;           /* 1..TLS_MAX_WORKERS */
+    bool gives_way;               /* to whoever else wants the processor: see tls_worker.c */
+    int64_t (*n_preempted)(void); /* of the calling thread; NULL: as the kernel counts */
 };
 
 int tls_workers_open(struct tls_workers **out, struct loop *l,
@@ -100,6 +101,10 @@ bool tls_workers_cancel(struct tls_workers *w, struct tls_conn *c);
 void tls_workers_discard(struct tls_workers *w, struct tls_conn *c);
 /* What began on the loop at start_ns of the thread's processor time, for a handshake, ends. */
 void tls_workers_note_loop(struct tls_workers *w, int64_t start_ns);
+
+/* The rest that follows busy_ns of a step's processor time, of which the thread was deprived
+ * n_times; 0: nobody else wants it. */
+int64_t tls_workers_rest_ns(int64_t busy_ns, int64_t n_times);
 
 struct tls_workers_stats {
     uint64_t steps;      /* that were done */

@@ -28,8 +28,6 @@
 /* Client addresses take turns at the threads, so an address with this part of the places slows only
  * itself; and a proxy that brings all clients has room. */
 #define PEER_SHARE        4
-/* A handshake thread and the loop may have to share a processor. */
-#define WORKER_NICE       10
 
 struct tls_identity {
     atomic_size_t n_refs;
@@ -132,7 +130,7 @@ int tls_server_open(struct tls_server **out, struct loop *l, const struct tls_se
 {
     struct tls_server *s = mem_zalloc(sizeof(*s));
     const size_t max = o->max_handshakes != 0 ? o->max_handshakes : TLS_MAX_HANDSHAKES;
-    const struct tls_workers_options wo = {.n_threads = o->n_workers, .nice = WORKER_NICE};
+    const struct tls_workers_options wo = {.n_threads = o->n_workers, .gives_way = true};
     s->loop = l;
     tls_gate_init(&s->gate, max, (max + PEER_SHARE - 1) / PEER_SHARE);
     int rc = tls_identity_open(&s->identity, o->cert_file, o->key_file, err);

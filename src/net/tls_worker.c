@@ -8,10 +8,19 @@
  * Hosts (for a server: client addresses) take turns: each has a lane of its own, from which one
  * step is served before the next lane's, so one whose handshakes are many or dear delays the others
  * by a step, not by its queue.
+ *
+ * Clients without any key may ask a server for handshakes, which cost milliseconds each, so a
+ * server's threads give way: by their nice value, and by a rest after each step during which the
+ * kernel took the processor away from them, since somebody else wants it then. The nice value alone
+ * is not enough: a kernel lets a thread go on until the next tick, so each wake-up of the loop or
+ * of the writer on that processor came some milliseconds late. SCHED_IDLE is no way out: a thread
+ * that gets no time while it holds a lock (of the allocator, of the crypto library) holds up the
+ * loop for as long.
  */
-#define _GNU_SOURCE /* gettid */
+#define _GNU_SOURCE /* gettid, RUSAGE_THREAD */
 #include <signal.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "longline/check.h"
@@ -20,9 +29,13 @@
 #include "longline/mem.h"
 #include "tls_impl.h"
 
+#define WAY_NICE    10
+#define REST_FACTOR 4 /* so a thread takes at most a fifth of a processor that others want */
+
 struct tls_workers {
     pthread_mutex_t lock;
     pthread_cond_t wake;
+    pthread_cond_t ending; /* ends a rest, too */
     /* Under the lock. */
     struct list discards; /* only to be freed */
     struct map lanes;     /* by name */
@@ -36,7 +49,8 @@ struct tls_workers {
     int64_t max_loop_us;
 
     struct mailbox *results;
-    int nice;
+    bool gives_way;
+    int64_t (*n_preempted)(void);
     unsigned n_threads;
     pthread_t threads[TLS_MAX_WORKERS];
 };
@@ -115,18 +129,48 @@ static void serve(struct tls_workers *w, struct tls_conn *c)
     mailbox_post(w->results, &c->node);
 }
 
-/* On Linux the nice value belongs to the thread. Where it cannot be set the work is done anyway. */
-static void be_nice(int by)
+/* How often the kernel took the processor from the calling thread. */
+static int64_t n_preempted(void)
 {
-    if (by != 0) {
-        (void)setpriority(PRIO_PROCESS, (id_t)gettid(), by);
+    struct rusage used;
+    return getrusage(RUSAGE_THREAD, &used) == 0 ? used.ru_nivcsw : 0;
+}
+
+int64_t tls_workers_rest_ns(int64_t busy_ns, int64_t n_times)
+{
+    return n_times != 0 ? busy_ns * REST_FACTOR : 0;
+}
+
+/* The same; returns how long to rest. */
+static int64_t serve_and_yield(struct tls_workers *w, struct tls_conn *c)
+{
+    const int64_t start_ns = clock_thread_cpu_ns();
+    const int64_t before = w->n_preempted();
+    serve(w, c);
+    return tls_workers_rest_ns(clock_thread_cpu_ns() - start_ns, w->n_preempted() - before);
+}
+
+static void rest_locked(struct tls_workers *w, int64_t ns)
+{
+    const int64_t end_ns = clock_mono_ns(clock_system()) + ns;
+    const struct timespec end = {.tv_sec = (time_t)(end_ns / 1000000000),
+                                 .tv_nsec = (long)(end_ns % 1000000000)};
+    while (!w->stop && pthread_cond_timedwait(&w->ending, &w->lock, &end) == 0) {
     }
+}
+
+/* On Linux the nice value belongs to the thread. Where it cannot be set the work is done anyway. */
+static void be_nice(void)
+{
+    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), WAY_NICE);
 }
 
 static void *worker_main(void *arg)
 {
     struct tls_workers *w = arg;
-    be_nice(w->nice);
+    if (w->gives_way) {
+        be_nice();
+    }
     (void)pthread_mutex_lock(&w->lock);
     while (!w->stop) {
         struct tls_conn *c = take_locked(w);
@@ -134,10 +178,19 @@ static void *worker_main(void *arg)
             (void)pthread_cond_wait(&w->wake, &w->lock);
             continue;
         }
+        int64_t rest_ns = 0;
+        const bool yields = w->gives_way && !c->discard;
         w->n_done += c->discard ? 0 : 1;
         (void)pthread_mutex_unlock(&w->lock);
-        serve(w, c);
+        if (yields) {
+            rest_ns = serve_and_yield(w, c);
+        } else {
+            serve(w, c);
+        }
         (void)pthread_mutex_lock(&w->lock);
+        if (rest_ns != 0) {
+            rest_locked(w, rest_ns);
+        }
     }
     (void)pthread_mutex_unlock(&w->lock);
     return NULL;
@@ -178,15 +231,27 @@ static void take_results(void *ctx, struct list *msgs)
     }
 }
 
+/* For waits that a step of the wall clock does not touch. */
+static void open_ending(pthread_cond_t *cond)
+{
+    pthread_condattr_t attr;
+    LL_ASSERT(pthread_condattr_init(&attr) == 0);
+    LL_ASSERT(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
+    LL_ASSERT(pthread_cond_init(cond, &attr) == 0);
+    (void)pthread_condattr_destroy(&attr);
+}
+
 int tls_workers_open(struct tls_workers **out, struct loop *l, const struct tls_workers_options *o)
 {
     struct tls_workers *w = mem_zalloc(sizeof(*w));
     LL_ASSERT(pthread_mutex_init(&w->lock, NULL) == 0);
     LL_ASSERT(pthread_cond_init(&w->wake, NULL) == 0);
+    open_ending(&w->ending);
     list_init(&w->discards);
     list_init(&w->turns);
     map_init(&w->lanes, lane_name);
-    w->nice = o->nice;
+    w->gives_way = o->gives_way;
+    w->n_preempted = o->n_preempted != NULL ? o->n_preempted : n_preempted;
     const unsigned at_most = o->n_threads < TLS_MAX_WORKERS ? o->n_threads : TLS_MAX_WORKERS;
     int rc = mailbox_open(&w->results, l, take_results, w);
     if (rc == 0) {
@@ -265,6 +330,7 @@ void tls_workers_close(struct tls_workers *w)
     (void)pthread_mutex_lock(&w->lock);
     w->stop = true;
     (void)pthread_cond_broadcast(&w->wake);
+    (void)pthread_cond_broadcast(&w->ending);
     (void)pthread_mutex_unlock(&w->lock);
     for (unsigned i = 0; i < w->n_threads; i++) {
         (void)pthread_join(w->threads[i], NULL);
@@ -280,6 +346,7 @@ void tls_workers_close(struct tls_workers *w)
     }
     map_fini(&w->lanes);
     (void)pthread_cond_destroy(&w->wake);
+    (void)pthread_cond_destroy(&w->ending);
     (void)pthread_mutex_destroy(&w->lock);
     mem_free(w);
 }

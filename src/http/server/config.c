@@ -64,7 +64,8 @@ const struct cfg_key http_server_cfg_keys[] = {
     TEXT_KEY("tls_cert", tls_cert, "", "PEM file with the certificate chain; with tls_key: HTTPS"),
     TEXT_KEY("tls_key", tls_key, "", "PEM file with the private key of tls_cert"),
     COUNT_KEY("tls_workers", tls_workers, 0, "1", 1, 4,
-              "Number of threads for TLS handshakes with clients"),
+              "Number of threads for TLS handshakes with clients; each takes at most a fifth of a "
+              "processor that others want"),
     COUNT_KEY("max_handshakes", max_handshakes, 0, "1000", 1, 100000,
               "Most TLS handshakes with clients under way, a quarter of them from one address; "
               "further connections are closed at once"),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whose handshake step is next, and what the wait for it counts as. The one worker is held inside a
+ * Whose handshake step is next, when there is none, and what the wait for it counts as. The one worker is held inside a
  * step while the queue is made, and the loop's clock moves by hand, so the machine's speed decides
  * nothing.
  */
@@ -158,6 +158,65 @@ static void hosts_take_turns(void **state)
     close_fixture(&f);
 }
 
+/* ---- giving way ---- */
+
+#define BUSY_NS (2 * MS)
+
+/* Each look finds one more. */
+static int64_t preempted_again(void)
+{
+    static _Thread_local int64_t n;
+    return n++;
+}
+
+/* A step that takes so much of the processor. */
+static int burn(void *ctx, unsigned char *out, size_t n)
+{
+    (void)ctx;
+    (void)out;
+    (void)n;
+    const int64_t end_ns = clock_thread_cpu_ns() + BUSY_NS;
+    while (clock_thread_cpu_ns() < end_ns) {
+    }
+    return MBEDTLS_ERR_SSL_INTERNAL_ERROR;
+}
+
+static void a_rest_follows_where_others_want_the_processor(void **state)
+{
+    (void)state;
+    assert_int_equal(tls_workers_rest_ns(BUSY_NS, 0), 0);
+    assert_int_equal(tls_workers_rest_ns(BUSY_NS, 1), 4 * BUSY_NS);
+    assert_int_equal(tls_workers_rest_ns(BUSY_NS, 7), 4 * BUSY_NS);
+}
+
+static void a_thread_that_gives_way_rests(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct tls_workers *w = NULL;
+    struct tls_conn *steps[3];
+    open_fixture(&f);
+    mbedtls_ssl_conf_rng(&f.held.conf, burn, NULL);
+    const struct tls_workers_options o = {
+        .n_threads = 1, .gives_way = true, .n_preempted = preempted_again};
+    assert_int_equal(tls_workers_open(&w, f.l, &o), 0);
+    for (size_t i = 0; i < LL_COUNT(steps); i++) {
+        const struct tls_target to = {.host = STR("busy.test"), .port = 443};
+        steps[i] = tls_client_conn(f.client, &to);
+        steps[i]->conf = &f.held.conf;
+        tls_workers_step(w, steps[i]);
+    }
+    while (atomic_load(&steps[2]->taken_ns) == 0) {
+        (void)usleep(50);
+    }
+    for (size_t i = 1; i < LL_COUNT(steps); i++) {
+        const int64_t gap_ns = atomic_load(&steps[i]->taken_ns) - steps[i - 1]->taken_ns;
+        assert_true(gap_ns >= 5 * BUSY_NS); /* the step, and four times as long nothing */
+    }
+    tls_workers_close(w);
+    close_fixture(&f);
+}
+
 static void on_dial(void *ctx, const struct dial_result *r)
 {
     struct fixture *f = ctx;
@@ -260,6 +319,8 @@ int main(void)
     log_setup(LOG_ERROR, false);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hosts_take_turns),
+        cmocka_unit_test(a_rest_follows_where_others_want_the_processor),
+        cmocka_unit_test(a_thread_that_gives_way_rests),
         cmocka_unit_test(waiting_for_a_worker_is_not_the_servers_fault),
     };
     return cmocka_run_group_tests_name("net_tls_worker", tests, NULL, NULL);
