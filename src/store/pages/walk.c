@@ -43,7 +43,8 @@ struct walk {
     struct str lo, hi; /* of the page under way */
     enum leaf_mode mode;
     bool is_whole;
-    uint64_t n_leaves, n_entries;
+    uint64_t n_branches, n_leaves, n_overflows, n_entries;
+    uint64_t n_claimed; /* pages, of all trees */
 };
 
 static const char *tree_name(const struct walk *w)
@@ -102,6 +103,7 @@ static bool claim(struct walk *w, uint64_t first, uint64_t n, uint64_t from)
     for (uint64_t i = first; i < first + n; i++) {
         r->used[i / 8] |= (unsigned char)(1U << i % 8);
     }
+    w->n_claimed += n;
     return true;
 }
 
@@ -130,6 +132,7 @@ static bool load_run(struct walk *w, const struct pg_node *node, uint64_t from, 
         w->run_cap = n * size;
         w->run = mem_realloc_array(w->run, w->run_cap, 1);
     }
+    w->n_overflows += page.pages;
     w->out->n_pages += n;
     w->rc = pg_file_read(w->file, node->run, w->run, n);
     *out = str_of((const char *)w->run + PG_HEAD, node->n_data);
@@ -254,6 +257,7 @@ static bool enter(struct walk *w, unsigned depth, uint64_t number, struct str lo
         problem(w, number, "a branch with one child");
         return false;
     }
+    w->n_branches += is_leaf ? 0 : 1;
     f->next = is_leaf ? 0 : f->page.n;
     return check_keys(w, f);
 }
@@ -314,7 +318,7 @@ static void note_resume(struct walk *w, struct str lo)
 }
 
 /* From the right, so that what is newest comes first: keys grow with time. */
-static void walk_tree(struct walk *w, int tree, const struct pg_tree *t, enum leaf_mode mode)
+static void walk_pages(struct walk *w, int tree, const struct pg_tree *t, enum leaf_mode mode)
 {
     unsigned depth = 0;
 
@@ -322,11 +326,17 @@ static void walk_tree(struct walk *w, int tree, const struct pg_tree *t, enum le
     w->t = t;
     w->mode = mode;
     w->is_whole = true;
+    w->n_branches = 0;
     w->n_leaves = t->depth == 1 ? 1 : 0;
+    w->n_overflows = 0;
     w->n_entries = 0;
     w->lo = STR_NULL;
     w->hi = STR_NULL;
-    if (t->root == PG_NONE || is_over(w) || (mode != LEAF_READ && !claim(w, t->root, 1, PG_NONE))) {
+    if (is_over(w)) {
+        w->is_whole = false;
+        return;
+    }
+    if (t->root == PG_NONE || (mode != LEAF_READ && !claim(w, t->root, 1, PG_NONE))) {
         return;
     }
     if ((mode == LEAF_CLAIM && t->depth == 1) || !enter(w, 0, t->root, STR_NULL, STR_NULL)) {
@@ -352,6 +362,41 @@ static void walk_tree(struct walk *w, int tree, const struct pg_tree *t, enum le
     }
 }
 
+/* The counts tell how full the store is: one that is too great would have it purged. */
+static void walk_tree(struct walk *w, int tree, const struct pg_tree *t, enum leaf_mode mode)
+{
+    walk_pages(w, tree, t, mode);
+    if (!w->is_whole || w->spec->is_slice) {
+        return;
+    }
+    if (w->n_branches != t->branches || w->n_leaves != t->leaves ||
+        (mode != LEAF_CLAIM && w->n_overflows != t->overflows)) {
+        problem(w, PG_NONE, "the count of its pages is wrong");
+    } else if (mode != LEAF_CLAIM && w->n_entries != t->entries) {
+        problem(w, PG_NONE, "the count of its rows is wrong");
+    }
+}
+
+/* What is neither claimed by the first pass nor free has to be enough for the large values, which a
+ * walk that is bounded in time may not come to. */
+static void check_sum(struct walk *w)
+{
+    const struct pg_walk_result *r = w->out;
+    uint64_t left = r->n_used - PG_FIRST - w->n_claimed;
+
+    for (size_t i = 0; i < w->spec->n_rules && r->n_problems == 0; i++) {
+        if (!r->has_tree[i]) {
+            continue;
+        }
+        w->tree = (int)i;
+        if (r->trees[i].overflows > left) {
+            problem(w, PG_NONE, "the count of its pages is impossible");
+        } else {
+            left -= r->trees[i].overflows;
+        }
+    }
+}
+
 /* LMDB's own two trees in whole; of the others the branches, which name all leaves. */
 static void first_pass(struct walk *w)
 {
@@ -362,14 +407,16 @@ static void first_pass(struct walk *w)
         w->tree = (int)i;
         if (r->has_tree[i]) {
             walk_tree(w, (int)i, &r->trees[i], LEAF_CLAIM);
-            if (w->is_whole && w->n_leaves != r->trees[i].leaves) {
-                problem(w, r->trees[i].root, "leaves are missing");
-            }
         } else if (w->spec->meta->main.root != PG_NONE) {
             problem(w, PG_NONE, "the tree is missing");
         }
     }
     walk_tree(w, TREE_FREE, &w->spec->meta->free, LEAF_CLAIM_AND_READ);
+    if (!is_over(w) && r->n_problems == 0) {
+        w->lo = STR_NULL;
+        w->hi = STR_NULL;
+        check_sum(w);
+    }
 }
 
 /* The smallest tree that was not read yet, or -1: what is read at every start comes first. */
@@ -393,9 +440,6 @@ static void second_pass(struct walk *w)
     for (int i = next_tree(w, done); i >= 0 && !is_over(w); i = next_tree(w, done)) {
         done[i] = true;
         walk_tree(w, i, &r->trees[i], LEAF_READ);
-        if (w->is_whole && w->n_entries != r->trees[i].entries) {
-            problem(w, r->trees[i].root, "rows are missing");
-        }
     }
 }
 

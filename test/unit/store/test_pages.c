@@ -102,8 +102,10 @@ static void test_meta_pages(void **state)
     n = read_all(path, good, sizeof(good));
     for (size_t page = 0; page < 2; page++) {
         const size_t base = page * 4096;
-        /* number, flags, magic, version, page size, flags of the trees, roots, commit */
-        static const size_t offsets[] = {0, 10, 16, 20, 40, 44, 46, 80, 92, 94, 128, 144};
+        /* number, flags, magic, version, page size, flags of the trees, roots, commit; of both
+         * trees the counts of branches, leaves, overflow pages (low and high bytes) and rows */
+        static const size_t offsets[] = {0,  10, 16, 20, 40, 44,  46,  48,  53,  56,  64,
+                                         68, 72, 80, 92, 94, 96, 99, 104, 112, 120, 128, 144};
         for (size_t i = 0; i < LL_COUNT(offsets); i++) {
             const bool is_newest =
                 memcmp(good + 144, good + 4096 + 144, 8) > 0 ? page == 0 : page == 1;
@@ -144,6 +146,50 @@ static void test_meta_pages(void **state)
     }
     write_all(path, good, n);
     fx_open(f);
+}
+
+/* What the root page says of a named tree: the store would take itself for full, and purge. */
+static void test_counts_of_trees(void **state)
+{
+    static const uint64_t deltas[] = {1, UINT64_MAX, UINT64_C(1) << 40};
+    static unsigned char file_bytes[16 << 20];
+    struct fixture *f = *state;
+    struct err_detail err = {0};
+    struct pg_file file;
+    struct pg_page page;
+    char path[160];
+    size_t n;
+
+    make(f, path);
+    n = read_all(path, file_bytes, sizeof(file_bytes));
+    assert_int_equal(pg_file_open(&file, path, &err), 0);
+    unsigned char *root = file_bytes + file.meta[file.newest].main.root * 4096;
+    pg_file_close(&file);
+    assert_null(pg_page_parse(&page, root, 4096, PG_NONE));
+    assert_int_equal(page.n, N_JOURNAL_TREES);
+    for (size_t i = 0; i < page.n; i++) {
+        for (size_t field = 8; field <= 32; field += 8) { /* branches, leaves, overflows, rows */
+            for (size_t k = 0; k < LL_COUNT(deltas); k++) {
+                struct pg_node node;
+                unsigned char *at;
+                uint64_t was;
+                uint64_t is;
+                pg_node_get(&page, i, &node);
+                at = root + ((const unsigned char *)node.data.p - root) + field;
+                memcpy(&was, at, 8);
+                is = was + deltas[k];
+                memcpy(at, &is, 8);
+                write_all(path, file_bytes, n);
+                memcpy(at, &was, 8);
+                assert_int_equal(look(path, false, &err), ERR_CORRUPT);
+                assert_non_null(strstr(err.msg, "the count of its"));
+                /* Too great for the file is seen before the leaves are read. */
+                assert_true(field != 24 || k != 2 || strstr(err.msg, "impossible") != NULL);
+            }
+        }
+    }
+    write_all(path, file_bytes, n);
+    assert_int_equal(look(path, false, &err), 0);
 }
 
 /* Pages that are in use: zeroed, swapped, cut off. */
@@ -402,6 +448,7 @@ int main(void)
 #define T(fn) cmocka_unit_test_setup_teardown(fn, fx_setup, fx_teardown)
         T(test_sound),
         T(test_meta_pages),
+        T(test_counts_of_trees),
         T(test_pages),
         T(test_salvage),
         T(test_background),
