@@ -40,15 +40,17 @@ static int open_env(struct store *s, struct err_detail *err)
     return env_open(&s->index.env, &spec, err);
 }
 
-/* What lies beyond the budget is checked in the background, and met when it is used. */
+/* What lies beyond the budget, index_check.c reads in the background. */
 static int check(struct store *s, struct err_detail *err)
 {
     char path[ENV_PATH_MAX];
     struct check_job job = {
         .path = path, .is_index = true, .with_rows = true, .budget_ns = CHECK_NS};
-    const int rc = path_join(path, s->index.dir, "data.mdb");
+    int rc = path_join(path, s->index.dir, "data.mdb");
 
-    return rc != 0 ? rc : check_file_at_start(&job, err);
+    rc = rc != 0 ? rc : check_file_at_start(&job, err);
+    s->index.check.tree = rc != 0 || job.complete ? N_INDEX_TREES : 0;
+    return rc;
 }
 
 static int write_head(struct store *s)
@@ -134,6 +136,7 @@ static int wipe_and_create(struct store *s, struct err_detail *err)
     }
     x->feed.upto[0] = 0;
     x->feed.upto[1] = 0;
+    x->check.tree = N_INDEX_TREES; /* it is new */
     return 0;
 }
 
@@ -447,7 +450,7 @@ static bool is_out_of_place(struct index *x)
 static void work(struct store *s, MDB_txn **journal, int64_t *last_ns, int *n_failures)
 {
     struct index *x = &s->index;
-    bool damaged = is_lost(x) || is_out_of_place(x);
+    bool damaged = is_lost(x) || is_out_of_place(x) || index_check_on(s);
     const int rc = damaged ? 0 : feed_once(s, journal, &damaged);
 
     *last_ns = x->feed.more && !x->is_short ? 0 : mono_ns();

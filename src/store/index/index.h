@@ -54,6 +54,14 @@ struct feed {
     struct sweep sweep;
 };
 
+/* How far the check has come that goes on behind the one at the start. */
+struct index_check {
+    _Atomic int tree; /* N_INDEX_TREES: it has ended */
+    char below[512];
+    size_t n_below; /* 0: from the tree's end */
+    int64_t next_ns;
+};
+
 struct index {
     pthread_t thread;
     bool running;
@@ -78,6 +86,7 @@ struct index {
     uint64_t tree_bytes[ENV_TREES_MAX];
     int64_t next_look_ns;
     bool is_short; /* of room: rows wait */
+    struct index_check check;
     struct feed feed;
     char dir[ENV_PATH_MAX];
 };
@@ -98,6 +107,9 @@ void index_read_end(struct store *s);
 void index_report_lost(struct store *s); /* damage was met while reading; ends the reading */
 void index_on_lost(struct store *s);     /* MSG_INDEX_LOST */
 void index_drop_cache(struct store *s);
+
+/* index_check.c. Reads a slice further, when it is time; true when damage was found. */
+bool index_check_on(struct store *s);
 
 /* index_feed.c. These return LMDB's codes. */
 void feed_init(struct feed *f);
