@@ -349,7 +349,26 @@ static bool may_be_stale(const struct salvage *s)
     return !s->walk.free_is_good || !s->root.found || s->root.is_guess;
 }
 
-static int take_suspects(struct salvage *s)
+/* What the offsets name, or what they do not. */
+enum how { HOW_NAMED, HOW_UNCOVERED };
+
+/* tree: that of its place; what it holds tells more. */
+static void take_page(struct salvage *s, const unsigned char *p, enum journal_tree tree,
+                      enum how how)
+{
+    unsigned char covered[PG_SIZE_MAX];
+    enum journal_tree found;
+
+    if (how == HOW_NAMED) {
+        (void)take_leaf(s, p, NULL);
+        return;
+    }
+    memset(covered, 0, s->file.page);
+    found = take_leaf(s, p, covered); /* the rows are there already */
+    take_uncovered(s, p, covered, found != N_JOURNAL_TREES ? found : tree);
+}
+
+static int take_suspects(struct salvage *s, enum how how)
 {
     unsigned char buf[PG_SIZE_MAX];
     for (size_t i = 0; i < s->n_suspects && s->rc == 0; i++) {
@@ -358,9 +377,7 @@ static int take_suspects(struct salvage *s)
             return rc;
         }
         if (rc == 0) {
-            unsigned char covered[PG_SIZE_MAX] = {0};
-            const enum journal_tree found = take_leaf(s, buf, covered);
-            take_uncovered(s, buf, covered, found != N_JOURNAL_TREES ? found : s->suspects[i].tree);
+            take_page(s, buf, s->suspects[i].tree, how);
         }
     }
     return 0;
@@ -368,13 +385,14 @@ static int take_suspects(struct salvage *s)
 
 /* Only pages that say of themselves that they are leaves: what publishers wrote lies in other pages
  * and must not be taken for rows. */
-static int take_orphans(struct salvage *s)
+static int take_orphans(struct salvage *s, enum how how, uint64_t *n_leaves)
 {
     const uint64_t n = pg_file_pages(&s->file);
     unsigned char buf[PG_SIZE_MAX];
-    uint64_t n_leaves = 0;
 
+    *n_leaves = 0;
     for (uint64_t i = PG_FIRST; i < n && s->rc == 0; i++) {
+        struct pg_page page;
         int rc;
         if (pg_used(&s->walk, i)) {
             continue;
@@ -383,17 +401,38 @@ static int take_orphans(struct salvage *s)
         if (rc != 0) {
             return rc;
         }
-        if (pg_is_leaf(buf, i)) {
-            n_leaves++;
-            (void)take_leaf(s, buf, NULL);
+        if (!pg_is_leaf(buf, i)) {
+            continue;
+        }
+        ++*n_leaves;
+        if (how == HOW_NAMED || pg_page_parse(&page, buf, s->file.page, i) != NULL) {
+            take_page(s, buf, N_JOURNAL_TREES, how);
         }
     }
-    offline_say(&s->o, "%llu leaves that no sound page names were read as well%s",
-                (unsigned long long)n_leaves,
-                !may_be_stale(s)
-                    ? ""
-                    : "; free pages may be among them, and with them rows that were deleted");
     return 0;
+}
+
+/* First of all pages what is named: between the nodes of a page lie remains of others, and a part
+ * of a large record has no checksum of its own that would tell one that was overwritten. */
+static int take_unnamed(struct salvage *s)
+{
+    uint64_t n_leaves = 0;
+    int rc = 0;
+
+    s->is_orphan = true;
+    for (enum how how = HOW_NAMED; how <= HOW_UNCOVERED && rc == 0; how++) {
+        rc = take_suspects(s, how);
+        rc = rc == 0 ? take_orphans(s, how, &n_leaves) : rc;
+    }
+    s->is_orphan = false;
+    if (rc == 0) {
+        offline_say(&s->o, "%llu leaves that no sound page names were read as well%s",
+                    (unsigned long long)n_leaves,
+                    !may_be_stale(s)
+                        ? ""
+                        : "; free pages may be among them, and with them rows that were deleted");
+    }
+    return rc;
 }
 
 /* ---- 3: what only shows in the whole ---- */
@@ -617,10 +656,7 @@ static int copy_rows(struct salvage *s, struct err_detail *err)
         is_whole = rc == 0 && has_all_rows(s);
     }
     if (rc == 0 && !is_whole) {
-        s->is_orphan = true;
-        rc = take_suspects(s);
-        rc = rc == 0 ? take_orphans(s) : rc;
-        s->is_orphan = false;
+        rc = take_unnamed(s);
     }
     return rc == 0 ? 0 : err_set(err, rc, 0, "cannot read the journal: %s", err_text(rc));
 }
