@@ -59,8 +59,9 @@ int pg_file_page(const struct pg_file *f, uint64_t number, unsigned char *buf, s
 /* The greatest key of the free list is the commit that wrote the meta page: every commit frees the
  * pages that it replaced. So a number that was changed is noticed. The first commit of a new file
  * or of a copy replaces nothing. */
-static const char *check_txn(const struct pg_file *f, const struct pg_meta *m)
+static const char *check_txn(struct pg_file *f, unsigned which)
 {
+    const struct pg_meta *m = &f->meta[which];
     unsigned char *buf;
     struct pg_page page;
     struct pg_node node = {0};
@@ -85,6 +86,7 @@ static const char *check_txn(const struct pg_file *f, const struct pg_meta *m)
             number = node.child;
         }
     }
+    f->is_unproven[which] = why != NULL;
     if (why == NULL && pg_number(node.key) != m->txn) {
         why = "its free list is of another commit";
     }
@@ -108,7 +110,7 @@ static void check_metas(struct pg_file *f)
             f->bad[i] = check_size(f, &f->meta[i]);
         }
         if (f->bad[i] == NULL) {
-            f->bad[i] = check_txn(f, &f->meta[i]);
+            f->bad[i] = check_txn(f, i);
         }
     }
 }

@@ -16,6 +16,7 @@ struct pg_file {
     size_t page;
     struct pg_meta meta[2];
     const char *bad[2]; /* what is wrong with the meta page, or NULL */
+    bool is_unproven[2]; /* only that its free list cannot be read, which would vouch for it */
     const char *doubt;  /* why it is not certain which one counts, or NULL */
     int newest;         /* the one that counts, when certain; else the better guess; -1: none */
 };

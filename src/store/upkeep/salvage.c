@@ -2,7 +2,8 @@
 /*
  * longline salvage OLD NEW: every row whose checksum is right, into a new journal.
  *
- *   1. the rows of the snapshot (salvage_root.h), passing over damaged pages
+ *   1. the rows of the snapshot (salvage_root.h), passing over damaged pages; what is missing then,
+ *      from an older one when there is one that is whole
  *   2. when rows are missing: what can be read of the damaged pages, and the leaves that no page
  *      names and that are not free. Their branch is lost, their rows are not. A row that is there
  *      already stays: events, attempts and their
@@ -180,23 +181,38 @@ static bool take_damaged_retry(struct salvage *s, struct str key)
     return take_row(s, TREE_RT, key, str_of((const char *)value, sizeof(value)));
 }
 
+/* NULL when the row was sound, or may be. */
+static const char *take_sound_row(struct salvage *s, const struct pg_row *row)
+{
+    const enum journal_tree tree = (enum journal_tree)row->tree;
+    struct buf none;
+    const char *why = NULL;
+
+    if (!is_first_of_several(tree, row->value)) {
+        buf_init(&none, 0);
+        why = check_journal_row(tree, row->key, row->value, NULL, NULL, &none);
+        buf_fini(&none);
+    }
+    if (why == NULL) {
+        (void)take_row(s, tree, row->key, row->value);
+    }
+    return why;
+}
+
+static void on_older_row(void *ctx, const struct pg_row *row)
+{
+    (void)take_sound_row(ctx, row);
+}
+
 static void on_row(void *ctx, const struct pg_row *row)
 {
     struct salvage *s = ctx;
     const enum journal_tree tree = (enum journal_tree)row->tree;
-    struct buf none;
     const char *why;
 
     s->found[tree]++;
-    if (is_first_of_several(tree, row->value)) {
-        (void)take_row(s, tree, row->key, row->value);
-        return;
-    }
-    buf_init(&none, 0);
-    why = check_journal_row(tree, row->key, row->value, NULL, NULL, &none);
-    buf_fini(&none);
+    why = take_sound_row(s, row);
     if (why == NULL) {
-        (void)take_row(s, tree, row->key, row->value);
         return;
     }
     s->damaged[tree]++;
@@ -639,6 +655,33 @@ static bool has_all_rows(const struct salvage *s)
     return true;
 }
 
+static void ignore_problem(void *ctx, const struct pg_problem *p)
+{
+    (void)ctx;
+    (void)p;
+}
+
+/* Its rows may have been deleted since: retries are judged like those of pages that nothing names.
+ */
+static int fill_gaps(struct salvage *s)
+{
+    struct pg_walk_result result;
+    const struct pg_walk_spec spec = {.file = &s->file,
+                                      .meta = &s->root.older,
+                                      .rules = journal_rules,
+                                      .n_rules = N_JOURNAL_TREES,
+                                      .on_problem = ignore_problem,
+                                      .on_row = on_older_row,
+                                      .ctx = s};
+    int rc;
+
+    s->is_orphan = true;
+    rc = pg_walk(&spec, &result);
+    pg_walk_result_fini(&result);
+    s->is_orphan = false;
+    return rc;
+}
+
 static int copy_rows(struct salvage *s, struct err_detail *err)
 {
     bool is_whole = false;
@@ -654,6 +697,9 @@ static int copy_rows(struct salvage *s, struct err_detail *err)
                                           .ctx = s};
         rc = pg_walk(&spec, &s->walk);
         is_whole = rc == 0 && has_all_rows(s);
+    }
+    if (rc == 0 && !is_whole && s->root.has_older) {
+        rc = fill_gaps(s);
     }
     if (rc == 0 && !is_whole) {
         rc = take_unnamed(s);

@@ -17,7 +17,7 @@ struct candidate {
     struct pg_meta meta;
     uint64_t newest; /* seq of the newest row */
     uint64_t rows;   /* events and attempts, to choose among equals: later ones were purged more */
-    bool has_meta;   /* a meta page names it */
+    uint64_t txn;    /* of the meta page that names it; 0: none does */
 };
 
 struct search {
@@ -33,16 +33,19 @@ static void ignore_problem(void *ctx, const struct pg_problem *p)
 }
 
 /* Are all of its trees whole? */
-static int try_root(const struct pg_file *f, const struct pg_meta *meta, bool *whole)
+static int try_root(const struct pg_file *f, struct pg_meta meta, bool *whole)
 {
     struct pg_walk_result result;
     const struct pg_walk_spec spec = {.file = f,
-                                      .meta = meta,
+                                      .meta = &meta,
                                       .rules = journal_rules,
                                       .n_rules = N_JOURNAL_TREES,
                                       .stop_at_first = true,
                                       .on_problem = ignore_problem};
-    const int rc = pg_walk(&spec, &result);
+    int rc;
+
+    meta.free = (struct pg_tree)EMPTY_TREE;
+    rc = pg_walk(&spec, &result);
     *whole = rc == 0 && result.n_problems == 0;
     pg_walk_result_fini(&result);
     return rc;
@@ -105,9 +108,10 @@ static void add(struct search *s, uint64_t number, const struct pg_tree trees[N_
     c.newest = other > c.newest ? other : c.newest;
     c.rows = trees[TREE_EV].entries + trees[TREE_AT].entries;
     for (unsigned i = 0; i < 2; i++) {
-        if (s->f->bad[i] == NULL && s->f->meta[i].main.root == number) {
+        if ((s->f->bad[i] == NULL || s->f->is_unproven[i]) &&
+            s->f->meta[i].main.root == number) {
             c.meta = s->f->meta[i];
-            c.has_meta = true;
+            c.txn = c.meta.txn;
         }
     }
     if (s->n < CANDIDATES_MAX) {
@@ -140,10 +144,10 @@ static bool is_newer(const struct candidate *a, const struct candidate *b)
     if (a->newest != b->newest) {
         return a->newest > b->newest;
     }
-    return a->rows != b->rows ? a->rows < b->rows : a->has_meta && !b->has_meta;
+    return a->rows != b->rows ? a->rows < b->rows : a->txn > b->txn;
 }
 
-/* The newest candidate that is whole; of those that are not, the newest. */
+/* The newest candidate; when it is not whole, the newest that is whole as well. */
 static int choose(struct search *s, struct salvage_root *out)
 {
     for (size_t left = s->n; left != 0; left--) {
@@ -153,14 +157,17 @@ static int choose(struct search *s, struct salvage_root *out)
         for (size_t i = 1; i < left; i++) {
             best = is_newer(&s->v[i], &s->v[best]) ? i : best;
         }
-        rc = try_root(s->f, &s->v[best].meta, &whole);
+        rc = try_root(s->f, s->v[best].meta, &whole);
         if (rc != 0) {
             return rc;
         }
-        if (whole || !out->found) {
+        if (!out->found) {
             out->meta = s->v[best].meta;
-            out->is_guess = !s->v[best].has_meta;
+            out->is_guess = s->v[best].txn == 0;
             out->found = true;
+        } else if (whole) {
+            out->older = s->v[best].meta;
+            out->has_older = true;
         }
         if (whole) {
             return 0;
@@ -190,10 +197,11 @@ int salvage_find_root(const struct offline *o, const struct pg_file *f, struct s
         out->meta = f->meta[f->newest];
         out->found = true;
     }
-    offline_say(o, "the meta pages do not tell which snapshot is the last: %s",
+    offline_say(o, "the meta pages do not tell which snapshot is the last: %s%s",
                 !out->found     ? "every page is read by itself"
-                : out->is_guess ? "the newest one that is whole is taken"
-                                : "the newest one that is whole is that of a sound meta page");
+                : out->is_guess ? "the newest one is taken"
+                                : "the newest one is that of a meta page",
+                out->has_older ? ", and the newest one that is whole fills its gaps" : "");
     mem_free(s.v);
     return rc;
 }

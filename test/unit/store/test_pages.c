@@ -331,6 +331,57 @@ static void test_salvage(void **state)
     f->cfg.data_dir = home;
 }
 
+/* The last commit holds an event; the page of its free list and the branch of its events, or its
+ * meta page and that branch, are damaged. Neither vouches for the snapshot then, and its trees are
+ * not whole: it has to be read all the same. */
+static void test_salvage_of_the_last_commit(void **state)
+{
+    static unsigned char good[16 << 20];
+    static unsigned char bad[16 << 20];
+    static struct said said;
+    struct fixture *f = *state;
+    struct err_detail err = {0};
+    char path[160];
+    char to[160];
+    char *home = f->cfg.data_dir;
+    struct pg_file file;
+    uint64_t branch = 0;
+    size_t n;
+
+    make(f, path);
+    fx_open(f);
+    (void)fx_put_attempt(
+        f, fx_put_event(f, &(struct fx_event){.n_data = 100, .dests = one, .n_dests = 1}), "t1",
+        "d", ATTEMPT_FAILED);
+    assert_int_equal(store_put_object(f->store, STORE_TENANT, STR("last"), STR("{}")), 0);
+    fx_commit(f);
+    n = read_all(path, good, sizeof(good)); /* before the commit of an orderly end */
+    assert_true(find_page(f, false, TREE_EV, 0, &branch) > 1);
+    assert_int_equal(pg_file_open(&file, path, &err), 0);
+    const int newest = file.newest;
+    const uint64_t free_root = file.meta[newest].free.root;
+    pg_file_close(&file);
+    fx_close(f);
+    for (int i = 0; i < 2; i++) {
+        memcpy(bad, good, n);
+        memset(bad + branch * 4096, 0, 4096);
+        memset(bad + (i == 0 ? free_root : (uint64_t)newest) * 4096, 0, 4096);
+        write_all(path, bad, n);
+        (void)snprintf(to, sizeof(to), "%s/last-%d", f->dir, i);
+        said.n = 0;
+        assert_int_equal(store_salvage(f->dir, to, say, &said, &err), 0);
+        f->cfg.data_dir = to;
+        fx_open(f);
+        fx_indexed(f);
+        if (fx_count(f, STORE_EVENTS, NULL, NULL) != N + 1 ||
+            fx_count(f, STORE_ATTEMPTS, NULL, "d") != N + 1) {
+            fail_msg("%d: %s", i, said.text);
+        }
+        fx_close(f);
+        f->cfg.data_dir = home;
+    }
+}
+
 /* ---- LMDB's assertion, and repeated crashes ---- */
 
 /* A branch with one child, under the feet of an environment that is open. */
@@ -487,6 +538,7 @@ int main(void)
         T(test_counts_of_trees),
         T(test_pages),
         T(test_salvage),
+        T(test_salvage_of_the_last_commit),
         T(test_background),
         T(test_background_of_index),
         T(test_assert_ends_in_a_status),
