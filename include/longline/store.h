@@ -131,7 +131,8 @@ enum store_object {
     STORE_DESTINATION = 2,
     STORE_KEY = 3,
     STORE_TOPIC = 4,
-    STORE_TOMBSTONE = 5
+    STORE_TOMBSTONE = 5,
+    STORE_LAST_OBJECT = STORE_TOMBSTONE
 };
 int store_put_object(struct store *s, enum store_object kind, struct str key, struct str value);
 void store_del_object(struct store *s, enum store_object kind, struct str key);

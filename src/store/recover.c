@@ -97,7 +97,7 @@ static int object_row(struct scan *sc, const MDB_val *key, const MDB_val *value)
 /* A configuration object that is passed over would end its deliveries as if it had been deleted. */
 static int checked_row(struct scan *sc, const MDB_val *key, const MDB_val *value)
 {
-    static const char *const kinds[] = {[STORE_TENANT] = "tenant",
+    static const char *const kinds[STORE_LAST_OBJECT + 1] = {[STORE_TENANT] = "tenant",
                                         [STORE_DESTINATION] = "destination",
                                         [STORE_KEY] = "key",
                                         [STORE_TOPIC] = "topic",

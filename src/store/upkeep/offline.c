@@ -102,7 +102,8 @@ void offline_key_text(char out[OFFLINE_KEY_MAX], const char *tree, struct str ke
                   {"at", "attempt", KEY_SEQ},
                   {"bd", "a part of", KEY_CHUNK},
                   {"rt", "retry of event", KEY_RETRY}};
-    static const char *const kinds[] = {"object", "tenant", "destination", "key", "topic"};
+    static const char *const kinds[STORE_LAST_OBJECT + 1] = {
+        "object", "tenant", "destination", "key", "topic", "mark of a deleted tenant"};
 
     for (size_t i = 0; i < LL_COUNT(by_seq); i++) {
         if (strcmp(tree, by_seq[i].tree) == 0 && key.n == by_seq[i].n) {

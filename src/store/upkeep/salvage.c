@@ -260,7 +260,7 @@ static enum journal_tree classify(struct str key, struct str value)
     for (enum journal_tree t = TREE_EV; t <= TREE_CF && found == N_JOURNAL_TREES; t++) {
         const bool fits = t == TREE_CF ? key.n > 1 && key.n <= KEY_OBJECT_MAX &&
                                              (unsigned char)key.p[0] >= STORE_TENANT &&
-                                             (unsigned char)key.p[0] <= STORE_TOPIC
+                                             (unsigned char)key.p[0] <= STORE_LAST_OBJECT
                                        : key.n == journal_rules[t].n_key;
         if (fits && (is_first_of_several(t, value) ||
                      check_journal_row(t, key, value, NULL, NULL, &none) == NULL)) {

@@ -382,6 +382,69 @@ static void test_salvage_of_the_last_commit(void **state)
     }
 }
 
+static int count_object(void *ctx, struct str key, struct str value)
+{
+    int *n = ctx;
+    (void)key;
+    (void)value;
+    ++*n;
+    return 0;
+}
+
+/* Without meta pages, root and branches, rows are known by their keys and checksums alone. */
+static void test_salvage_of_leaves(void **state)
+{
+    static unsigned char bytes[16 << 20];
+    static struct said said;
+    struct fixture *f = *state;
+    struct err_detail err = {0};
+    char path[160];
+    char to[160];
+    size_t n;
+    uint64_t seq;
+
+    fx_path(f, path, "journal/data.mdb");
+    fx_open(f);
+    fill(f);
+    for (enum store_object kind = STORE_TENANT; kind <= STORE_LAST_OBJECT; kind++) {
+        assert_int_equal(store_put_object(f->store, kind, STR("of-each-kind"), STR("{}")), 0);
+    }
+    fx_commit(f);
+    fx_close(f);
+    n = read_all(path, bytes, sizeof(bytes));
+    memset(bytes, 0, 8192);
+    for (size_t page = 2; page < n / 4096; page++) {
+        struct pg_page p;
+        struct pg_node node;
+        if (pg_page_parse(&p, bytes + page * 4096, 4096, page) != NULL || p.kind == PG_OVERFLOW) {
+            continue;
+        }
+        pg_node_get(&p, 0, &node);
+        if (p.kind == PG_BRANCH || node.is_tree) {
+            memset(bytes + page * 4096, 0, 4096);
+        }
+    }
+    write_all(path, bytes, n);
+    (void)snprintf(to, sizeof(to), "%s/new", f->dir);
+    if (store_salvage(f->dir, to, say, &said, &err) != 0) {
+        fail_msg("%s\n%s", err.msg, said.text);
+    }
+    f->cfg.data_dir = to;
+    fx_open(f);
+    fx_indexed(f);
+    assert_int_equal(fx_count(f, STORE_EVENTS, NULL, NULL), N);
+    assert_int_equal(fx_count(f, STORE_ATTEMPTS, NULL, "d"), N);
+    for (enum store_object kind = STORE_TENANT; kind <= STORE_LAST_OBJECT; kind++) {
+        int n_found = 0;
+        assert_int_equal(store_each_object(f->store, kind, count_object, &n_found), 0);
+        assert_int_equal(n_found, kind == STORE_TENANT ? 2 : 1);
+    }
+    assert_int_equal(store_read_begin(f->store), 0);
+    assert_int_equal(store_find_idempotency(f->store, STR("t1"), STR("e"), &seq), 0);
+    store_read_end(f->store);
+    fx_close(f);
+}
+
 /* ---- LMDB's assertion, and repeated crashes ---- */
 
 /* A branch with one child, under the feet of an environment that is open. */
@@ -539,6 +602,7 @@ int main(void)
         T(test_pages),
         T(test_salvage),
         T(test_salvage_of_the_last_commit),
+        T(test_salvage_of_leaves),
         T(test_background),
         T(test_background_of_index),
         T(test_assert_ends_in_a_status),
