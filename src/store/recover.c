@@ -98,10 +98,11 @@ static int object_row(struct scan *sc, const MDB_val *key, const MDB_val *value)
 static int checked_row(struct scan *sc, const MDB_val *key, const MDB_val *value)
 {
     static const char *const kinds[STORE_LAST_OBJECT + 1] = {[STORE_TENANT] = "tenant",
-                                        [STORE_DESTINATION] = "destination",
-                                        [STORE_KEY] = "key",
-                                        [STORE_TOPIC] = "topic",
-                                        [STORE_TOMBSTONE] = "mark of a deleted tenant"};
+                                                             [STORE_DESTINATION] = "destination",
+                                                             [STORE_KEY] = "key",
+                                                             [STORE_TOPIC] = "topic",
+                                                             [STORE_TOMBSTONE] =
+                                                                 "mark of a deleted tenant"};
     struct str k = str_of_val(key);
     struct str id = STR_NULL;
     struct str owner = STR_NULL;

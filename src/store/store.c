@@ -17,8 +17,8 @@
 #include "longline/mem.h"
 #include "longline/turn.h"
 
+#include "repair/check.h"
 #include "store_internal.h"
-#include "upkeep/check.h"
 
 #define LOOK_MS    250
 #define CHECK_NS   INT64_C(2000000000) /* of the journal at the start; the rest in the background */

@@ -23,12 +23,12 @@
 #include "journal/batch.h"
 #include "journal/env.h"
 #include "record/schema.h"
+#include "repair/damage.h"
+#include "repair/scrub.h"
 #include "upkeep/age_clock.h"
 #include "upkeep/ages.h"
-#include "upkeep/damage.h"
 #include "upkeep/idem_time.h"
 #include "upkeep/room.h"
-#include "upkeep/scrub.h"
 #include "upkeep/steady.h"
 
 #define STORE_MAGIC 0x53544f52U

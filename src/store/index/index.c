@@ -9,8 +9,8 @@
 #include "longline/log.h"
 
 #include "journal/ahead.h"
+#include "repair/check.h"
 #include "store_internal.h"
-#include "upkeep/check.h"
 
 #define NS_PER_MS     INT64_C(1000000)
 #define NS_PER_S      INT64_C(1000000000)

@@ -7,8 +7,8 @@
 
 #include "longline/log.h"
 
+#include "repair/check.h"
 #include "store_internal.h"
-#include "upkeep/check.h"
 
 #define SLICE_NS INT64_C(20000000)
 #define EVERY_NS INT64_C(200000000)

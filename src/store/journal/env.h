@@ -9,7 +9,7 @@
 
 #include "longline/err.h"
 
-#include "upkeep/crash_mark.h"
+#include "repair/crash_mark.h"
 
 #define ENV_TREES_MAX 8
 #define ENV_PATH_MAX  4096U

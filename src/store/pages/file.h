@@ -15,10 +15,10 @@ struct pg_file {
     uint64_t bytes;
     size_t page;
     struct pg_meta meta[2];
-    const char *bad[2]; /* what is wrong with the meta page, or NULL */
+    const char *bad[2];  /* what is wrong with the meta page, or NULL */
     bool is_unproven[2]; /* only that its free list cannot be read, which would vouch for it */
-    const char *doubt;  /* why it is not certain which one counts, or NULL */
-    int newest;         /* the one that counts, when certain; else the better guess; -1: none */
+    const char *doubt;   /* why it is not certain which one counts, or NULL */
+    int newest;          /* the one that counts, when certain; else the better guess; -1: none */
 };
 
 /* 0, also when meta pages are damaged (see above); ERR_NOT_FOUND: there is no file, or it is

@@ -16,7 +16,7 @@
 
 #include "journal/env.h"
 #include "record/schema.h"
-#include "upkeep/check.h"
+#include "repair/check.h"
 #include "upkeep/copy.h"
 
 #define COPY_BLOCK     65536U

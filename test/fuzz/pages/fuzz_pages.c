@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "store/upkeep/check.h"
+#include "store/repair/check.h"
 
 #define MAX ((size_t)256 * 1024)
 

@@ -17,8 +17,8 @@
 #include "longline/check.h"
 #include "longline/rng.h"
 
+#include "store/repair/crash_mark.h"
 #include "store/store_internal.h"
-#include "store/upkeep/crash_mark.h"
 
 #define MIB    ((int64_t)1024 * 1024)
 #define PAGE   4096

@@ -9,8 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "store/repair/check.h"
 #include "store/store_internal.h"
-#include "store/upkeep/check.h"
 
 #define N 400
 
@@ -104,8 +104,8 @@ static void test_meta_pages(void **state)
         const size_t base = page * 4096;
         /* number, flags, magic, version, page size, flags of the trees, roots, commit; of both
          * trees the counts of branches, leaves, overflow pages (low and high bytes) and rows */
-        static const size_t offsets[] = {0,  10, 16, 20, 40, 44,  46,  48,  53,  56,  64,
-                                         68, 72, 80, 92, 94, 96, 99, 104, 112, 120, 128, 144};
+        static const size_t offsets[] = {0,  10, 16, 20, 40, 44, 46,  48,  53,  56,  64, 68,
+                                         72, 80, 92, 94, 96, 99, 104, 112, 120, 128, 144};
         for (size_t i = 0; i < LL_COUNT(offsets); i++) {
             const bool is_newest =
                 memcmp(good + 144, good + 4096 + 144, 8) > 0 ? page == 0 : page == 1;
@@ -561,8 +561,7 @@ static bool is_new_index(struct fixture *f)
     struct stat st;
     char path[160];
     fx_path(f, path, "index/data.mdb");
-    return stat(path, &st) == 0 && st.st_ino != old_inode &&
-           atomic_load(&f->store->index.ready);
+    return stat(path, &st) == 0 && st.st_ino != old_inode && atomic_load(&f->store->index.ready);
 }
 
 /* Behind what the start looked at: a row whose key was changed is not found, and not missed. */

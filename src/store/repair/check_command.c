@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* longline check: every page and every row of a stopped data directory. */
 #include "journal/env.h"
-#include "upkeep/check.h"
-#include "upkeep/offline.h"
+#include "repair/check.h"
+#include "repair/offline.h"
 
 struct look {
     const struct offline *o;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "upkeep/check.h"
+#include "repair/check.h"
 
 #include "longline/clock.h"
 
 #include "index/postings.h"
 #include "record/record_internal.h"
-#include "upkeep/offline.h"
+#include "repair/offline.h"
 
 const struct pg_rule journal_rules[N_JOURNAL_TREES] = {
     [TREE_EV] = {"ev", KEY_SEQ},   [TREE_AT] = {"at", KEY_SEQ},  [TREE_BD] = {"bd", KEY_CHUNK},

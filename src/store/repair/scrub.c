@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "upkeep/scrub.h"
+#include "repair/scrub.h"
 
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -9,8 +9,8 @@
 #include "longline/log.h"
 #include "longline/mem.h"
 
+#include "repair/check.h"
 #include "store_internal.h"
-#include "upkeep/check.h"
 
 #define NS_PER_S  INT64_C(1000000000)
 #define SLICE_NS  INT64_C(20000000)            /* a snapshot is pinned no longer */

@@ -10,7 +10,7 @@
 #define LL_STORE_SALVAGE_ROOT_H
 
 #include "pages/walk.h"
-#include "upkeep/offline.h"
+#include "repair/offline.h"
 
 struct salvage_root {
     struct pg_meta meta;

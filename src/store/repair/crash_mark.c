@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #define _GNU_SOURCE /* O_PATH, NSIG */
-#include "upkeep/crash_mark.h"
+#include "repair/crash_mark.h"
 
 #include <errno.h>
 #include <fcntl.h>

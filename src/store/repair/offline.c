@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "upkeep/offline.h"
+#include "repair/offline.h"
 
 #include <errno.h>
 #include <fcntl.h>

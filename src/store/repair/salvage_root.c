@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "upkeep/salvage_root.h"
+#include "repair/salvage_root.h"
 
 #include "longline/enc.h"
 #include "longline/mem.h"
 
 #include "record/schema.h"
-#include "upkeep/check.h"
+#include "repair/check.h"
 
 #define CANDIDATES_MAX 1024U
 #define EMPTY_TREE                                                                                 \
@@ -108,8 +108,7 @@ static void add(struct search *s, uint64_t number, const struct pg_tree trees[N_
     c.newest = other > c.newest ? other : c.newest;
     c.rows = trees[TREE_EV].entries + trees[TREE_AT].entries;
     for (unsigned i = 0; i < 2; i++) {
-        if ((s->f->bad[i] == NULL || s->f->is_unproven[i]) &&
-            s->f->meta[i].main.root == number) {
+        if ((s->f->bad[i] == NULL || s->f->is_unproven[i]) && s->f->meta[i].main.root == number) {
             c.meta = s->f->meta[i];
             c.txn = c.meta.txn;
         }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "upkeep/damage.h"
+#include "repair/damage.h"
 
 #include <string.h>
 
