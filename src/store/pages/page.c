@@ -268,6 +268,11 @@ bool pg_is_leaf(const unsigned char *p, uint64_t number)
     return u64(p) == number && u16(p + 10) == PG_LEAF;
 }
 
+bool pg_is_branch(const unsigned char *p)
+{
+    return u16(p + 10) == PG_BRANCH;
+}
+
 int pg_key_compare(struct str a, struct str b, bool is_number)
 {
     const size_t n = a.n < b.n ? a.n : b.n;

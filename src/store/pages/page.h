@@ -80,7 +80,9 @@ size_t pg_leaf_slots(const unsigned char *p, size_t size);
 bool pg_leaf_try(const unsigned char *p, size_t size, size_t i, struct pg_node *out);
 /* The same for a node at a place that no offset names; *n is what it takes. */
 bool pg_leaf_try_at(const unsigned char *p, size_t size, size_t at, struct pg_node *out, size_t *n);
-bool pg_is_leaf(const unsigned char *p, uint64_t number); /* as its head says */
+/* As its head says. */
+bool pg_is_leaf(const unsigned char *p, uint64_t number);
+bool pg_is_branch(const unsigned char *p);
 /* NULL, or what is wrong. */
 const char *pg_tree_parse(struct str data, struct pg_tree *out);
 

@@ -252,23 +252,27 @@ static bool may_be_stale(const struct salvage *s)
     return !s->walk.free_is_good || !s->root.found || s->root.is_guess;
 }
 
-/* What the offsets name, or what they do not. */
-enum how { HOW_NAMED, HOW_UNCOVERED };
+/* Leaves that are sound; of damaged ones what the offsets name, and what they do not. */
+enum how { HOW_SOUND, HOW_NAMED, HOW_UNCOVERED };
 
-/* tree: that of its place; what it holds tells more. */
+/* tree: that of its place; what it holds tells more. The nodes of a branch are no rows, though they
+ * may look like some. */
 static void take_page(struct salvage *s, const unsigned char *p, enum journal_tree tree,
                       enum how how)
 {
-    unsigned char covered[PG_SIZE_MAX];
-    enum journal_tree found;
+    struct pg_page page;
+    const bool sound = pg_page_parse(&page, p, s->file.page, PG_NONE) == NULL;
 
-    if (how == HOW_NAMED) {
-        (void)take_leaf(s, p, NULL);
+    if (pg_is_branch(p) || sound != (how == HOW_SOUND) || (sound && page.kind != PG_LEAF)) {
         return;
     }
-    memset(covered, 0, s->file.page);
-    found = take_leaf(s, p, covered); /* the rows are there already */
-    take_uncovered(s, p, covered, found != N_JOURNAL_TREES ? found : tree);
+    if (how == HOW_UNCOVERED) {
+        unsigned char covered[PG_SIZE_MAX] = {0};
+        const enum journal_tree found = take_leaf(s, p, covered); /* its rows are there already */
+        take_uncovered(s, p, covered, found != N_JOURNAL_TREES ? found : tree);
+    } else {
+        (void)take_leaf(s, p, NULL);
+    }
 }
 
 static int take_suspects(struct salvage *s, enum how how)
@@ -295,7 +299,6 @@ static int take_orphans(struct salvage *s, enum how how, uint64_t *n_leaves)
 
     *n_leaves = 0;
     for (uint64_t i = PG_FIRST; i < n && s->rc == 0; i++) {
-        struct pg_page page;
         int rc;
         if (pg_used(&s->walk, i)) {
             continue;
@@ -304,26 +307,23 @@ static int take_orphans(struct salvage *s, enum how how, uint64_t *n_leaves)
         if (rc != 0) {
             return rc;
         }
-        if (!pg_is_leaf(buf, i)) {
-            continue;
-        }
-        ++*n_leaves;
-        if (how == HOW_NAMED || pg_page_parse(&page, buf, s->file.page, i) != NULL) {
+        if (pg_is_leaf(buf, i)) {
+            ++*n_leaves;
             take_page(s, buf, N_JOURNAL_TREES, how);
         }
     }
     return 0;
 }
 
-/* First of all pages what is named: between the nodes of a page lie remains of others, and a part
- * of a large record has no checksum of its own that would tell one that was overwritten. */
+/* What is certain first: a part of a large record has no checksum of its own that would tell it
+ * from what only looks like one, such as the remains of other nodes between those of a page. */
 static int take_unnamed(struct salvage *s)
 {
     uint64_t n_leaves = 0;
     int rc = 0;
 
     s->is_orphan = true;
-    for (enum how how = HOW_NAMED; how <= HOW_UNCOVERED && rc == 0; how++) {
+    for (enum how how = HOW_SOUND; how <= HOW_UNCOVERED && rc == 0; how++) {
         rc = take_suspects(s, how);
         rc = rc == 0 ? take_orphans(s, how, &n_leaves) : rc;
     }

@@ -382,6 +382,50 @@ static void test_salvage_of_the_last_commit(void **state)
     }
 }
 
+/* A damaged branch over parts of large records: its nodes, read as those of a leaf, look like such
+ * parts, and nothing in a part says that it is none. */
+static void test_salvage_of_a_branch(void **state)
+{
+    static unsigned char bytes[16 << 20];
+    static struct said said;
+    struct fixture *f = *state;
+    struct err_detail err = {0};
+    struct pg_page page;
+    struct pg_node node;
+    char path[160];
+    char to[160];
+    uint64_t branch = 0;
+    size_t n;
+
+    fx_path(f, path, "journal/data.mdb");
+    fx_open(f);
+    for (size_t i = 0; i < 100; i++) {
+        (void)fx_put_event(f, &(struct fx_event){.n_data = 20000, .dests = one, .n_dests = 1});
+    }
+    fx_commit(f);
+    fx_close(f);
+    assert_true(find_page(f, false, TREE_BD, 0, &branch) > 1);
+    n = read_all(path, bytes, sizeof(bytes));
+    assert_null(pg_page_parse(&page, bytes + branch * 4096, 4096, branch));
+    assert_true(page.n > 2);
+    /* The offset of node 1 leads into the gap, to what would be a row of 100 bytes in a leaf, with a
+     * key that is there. */
+    pg_node_get(&page, 2, &node);
+    memcpy(bytes + branch * 4096 + PG_HEAD + 2, "\xd0\x07", 2);
+    memcpy(bytes + branch * 4096 + 2000, "\x64\0\0\0\0\0\x0a", 8);
+    memcpy(bytes + branch * 4096 + 2008, node.key.p, KEY_CHUNK);
+    write_all(path, bytes, n);
+    (void)snprintf(to, sizeof(to), "%s/new", f->dir);
+    if (store_salvage(f->dir, to, say, &said, &err) != 0) {
+        fail_msg("%s\n%s", err.msg, said.text);
+    }
+    f->cfg.data_dir = to;
+    fx_open(f);
+    fx_indexed(f);
+    assert_int_equal(fx_count(f, STORE_EVENTS, NULL, NULL), 100);
+    fx_close(f);
+}
+
 static int count_object(void *ctx, struct str key, struct str value)
 {
     int *n = ctx;
@@ -601,6 +645,7 @@ int main(void)
         T(test_pages),
         T(test_salvage),
         T(test_salvage_of_the_last_commit),
+        T(test_salvage_of_a_branch),
         T(test_salvage_of_leaves),
         T(test_background),
         T(test_background_of_index),
