@@ -408,8 +408,8 @@ static void test_salvage_of_a_branch(void **state)
     n = read_all(path, bytes, sizeof(bytes));
     assert_null(pg_page_parse(&page, bytes + branch * 4096, 4096, branch));
     assert_true(page.n > 2);
-    /* The offset of node 1 leads into the gap, to what would be a row of 100 bytes in a leaf, with a
-     * key that is there. */
+    /* The offset of node 1 leads into the gap, to what would be a row of 100 bytes in a leaf, with
+     * a key that is there. */
     pg_node_get(&page, 2, &node);
     memcpy(bytes + branch * 4096 + PG_HEAD + 2, "\xd0\x07", 2);
     memcpy(bytes + branch * 4096 + 2000, "\x64\0\0\0\0\0\x0a", 8);
