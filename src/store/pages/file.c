@@ -77,9 +77,8 @@ static const char *check_txn(struct pg_file *f, unsigned which)
     buf = mem_alloc(f->page);
     for (unsigned depth = 1; depth <= m->free.depth && why == NULL; depth++) {
         if (number < PG_FIRST || number > m->last ||
-            pg_file_page(f, number, buf, &page, &why) != 0) {
-            why = "its free list is damaged";
-        } else if (page.kind != (depth == m->free.depth ? PG_LEAF : PG_BRANCH)) {
+            pg_file_page(f, number, buf, &page, &why) != 0 ||
+            page.kind != (depth == m->free.depth ? PG_LEAF : PG_BRANCH)) {
             why = "its free list is damaged";
         } else {
             pg_node_get(&page, page.n - 1, &node);
