@@ -102,9 +102,14 @@ void tls_workers_discard(struct tls_workers *w, struct tls_conn *c);
 /* What began on the loop at start_ns of the thread's processor time, for a handshake, ends. */
 void tls_workers_note_loop(struct tls_workers *w, int64_t start_ns);
 
-/* The rest that follows busy_ns of a step's processor time, of which the thread was deprived
- * n_times; 0: nobody else wants it. */
-int64_t tls_workers_rest_ns(int64_t busy_ns, int64_t n_times);
+/* What a thread that gives way has saved up of its share of a processor. */
+struct tls_pace {
+    int64_t saved_ns;
+    int64_t at_ns; /* then */
+};
+/* The rest that is due at now_ns after a step that took busy_ns of processor time, and from which
+ * the kernel took it away n_times; 0 times: nobody else wants it, and the step costs nothing. */
+int64_t tls_pace_rest_ns(struct tls_pace *p, int64_t now_ns, int64_t busy_ns, int64_t n_times);
 
 struct tls_workers_stats {
     uint64_t steps;      /* that were done */

@@ -10,8 +10,9 @@
  * by a step, not by its queue.
  *
  * Clients without any key may ask a server for handshakes, which cost milliseconds each, so a
- * server's threads give way: by their nice value, and by a rest after each step during which the
- * kernel took the processor away from them, since somebody else wants it then. The nice value alone
+ * server's threads give way: by their nice value, and by a rest when they have taken more than
+ * their share of a processor that somebody else wants, as a step shows during which the kernel took
+ * it away from them. Clients that come now and then find the share saved up. The nice value alone
  * is not enough: a kernel lets a thread go on until the next tick, so each wake-up of the loop or
  * of the writer on that processor came some milliseconds late. SCHED_IDLE is no way out: a thread
  * that gets no time while it holds a lock (of the allocator, of the crypto library) holds up the
@@ -29,8 +30,9 @@
 #include "longline/mem.h"
 #include "tls_impl.h"
 
-#define WAY_NICE    10
-#define REST_FACTOR 4 /* so a thread takes at most a fifth of a processor that others want */
+#define WAY_NICE  10
+#define SHARE     5                  /* a fifth of a processor */
+#define SAVED_MAX INT64_C(250000000) /* of its time */
 
 struct tls_workers {
     pthread_mutex_t lock;
@@ -136,18 +138,26 @@ static int64_t n_preempted(void)
     return getrusage(RUSAGE_THREAD, &used) == 0 ? used.ru_nivcsw : 0;
 }
 
-int64_t tls_workers_rest_ns(int64_t busy_ns, int64_t n_times)
+int64_t tls_pace_rest_ns(struct tls_pace *p, int64_t now_ns, int64_t busy_ns, int64_t n_times)
 {
-    return n_times != 0 ? busy_ns * REST_FACTOR : 0;
+    p->saved_ns += (now_ns - p->at_ns) / SHARE;
+    p->saved_ns = p->saved_ns < SAVED_MAX ? p->saved_ns : SAVED_MAX;
+    p->at_ns = now_ns;
+    if (n_times == 0) {
+        return 0;
+    }
+    p->saved_ns -= busy_ns;
+    return p->saved_ns < 0 ? -p->saved_ns * SHARE : 0;
 }
 
 /* The same; returns how long to rest. */
-static int64_t serve_and_yield(struct tls_workers *w, struct tls_conn *c)
+static int64_t serve_and_yield(struct tls_workers *w, struct tls_conn *c, struct tls_pace *p)
 {
     const int64_t start_ns = clock_thread_cpu_ns();
     const int64_t before = w->n_preempted();
     serve(w, c);
-    return tls_workers_rest_ns(clock_thread_cpu_ns() - start_ns, w->n_preempted() - before);
+    return tls_pace_rest_ns(p, clock_mono_ns(clock_system()), clock_thread_cpu_ns() - start_ns,
+                            w->n_preempted() - before);
 }
 
 static void rest_locked(struct tls_workers *w, int64_t ns)
@@ -168,6 +178,7 @@ static void be_nice(void)
 static void *worker_main(void *arg)
 {
     struct tls_workers *w = arg;
+    struct tls_pace pace = {.saved_ns = SAVED_MAX, .at_ns = clock_mono_ns(clock_system())};
     if (w->gives_way) {
         be_nice();
     }
@@ -183,7 +194,7 @@ static void *worker_main(void *arg)
         w->n_done += c->discard ? 0 : 1;
         (void)pthread_mutex_unlock(&w->lock);
         if (yields) {
-            rest_ns = serve_and_yield(w, c);
+            rest_ns = serve_and_yield(w, c, &pace);
         } else {
             serve(w, c);
         }

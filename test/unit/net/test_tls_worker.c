@@ -159,7 +159,8 @@ static void hosts_take_turns(void **state)
 
 /* ---- giving way ---- */
 
-#define BUSY_NS (2 * MS)
+#define BUSY_NS  (350 * MS)
+#define SAVED_NS (250 * MS)
 
 /* Each look finds one more. */
 static int64_t preempted_again(void)
@@ -179,12 +180,48 @@ static int burn(void *ctx, unsigned char *out, size_t n)
     return MBEDTLS_ERR_SSL_INTERNAL_ERROR;
 }
 
-static void a_rest_follows_where_others_want_the_processor(void **state)
+static void nobody_wants_the_processor(void **state)
 {
     (void)state;
-    assert_int_equal(tls_workers_rest_ns(BUSY_NS, 0), 0);
-    assert_int_equal(tls_workers_rest_ns(BUSY_NS, 1), 4 * BUSY_NS);
-    assert_int_equal(tls_workers_rest_ns(BUSY_NS, 7), 4 * BUSY_NS);
+    struct tls_pace p = {.saved_ns = 0};
+    for (int64_t now = 0; now < HOUR_MS * MS; now += 11 * MS) {
+        assert_int_equal(tls_pace_rest_ns(&p, now, 11 * MS, 0), 0);
+    }
+}
+
+/* One after the other without end: what was saved up at once, and then a fifth of the time. */
+static void others_want_the_processor(void **state)
+{
+    (void)state;
+    struct tls_pace p = {.saved_ns = SAVED_NS};
+    int64_t now = 0;
+    int64_t busy = 0;
+    int64_t before_rest = 0;
+    while (now < 100 * SAVED_NS) {
+        busy += 11 * MS;
+        now += 11 * MS;
+        const int64_t rest = tls_pace_rest_ns(&p, now, 11 * MS, 1);
+        assert_in_range(rest, 0, 5 * 11 * MS);
+        before_rest = before_rest == 0 && rest != 0 ? busy : before_rest;
+        now += rest;
+    }
+    assert_in_range(before_rest, SAVED_NS, SAVED_NS * 5 / 4 + 11 * MS);
+    assert_in_range(busy, now / 5, now / 5 + SAVED_NS + 11 * MS);
+}
+
+/* Less than a share of the time never rests, and idle time saves up no more than so much. */
+static void clients_that_come_now_and_then(void **state)
+{
+    (void)state;
+    struct tls_pace p = {.saved_ns = SAVED_NS};
+    int64_t now = 0;
+    for (int i = 0; i < 10000; i++) {
+        now += 60 * MS;
+        assert_int_equal(tls_pace_rest_ns(&p, now, 11 * MS, 1), 0);
+    }
+    now += HOUR_MS * MS;
+    assert_int_equal(tls_pace_rest_ns(&p, now, SAVED_NS, 1), 0);
+    assert_int_equal(tls_pace_rest_ns(&p, now, 11 * MS, 1), 5 * 11 * MS);
 }
 
 static void a_thread_that_gives_way_rests(void **state)
@@ -192,7 +229,7 @@ static void a_thread_that_gives_way_rests(void **state)
     (void)state;
     struct fixture f;
     struct tls_workers *w = NULL;
-    struct tls_conn *steps[3];
+    struct tls_conn *steps[2];
     open_fixture(&f);
     mbedtls_ssl_conf_rng(&f.held.conf, burn, NULL);
     const struct tls_workers_options o = {
@@ -204,13 +241,11 @@ static void a_thread_that_gives_way_rests(void **state)
         steps[i]->conf = &f.held.conf;
         tls_workers_step(w, steps[i]);
     }
-    while (atomic_load(&steps[2]->taken_ns) == 0) {
-        (void)usleep(50);
+    while (atomic_load(&steps[1]->taken_ns) == 0) {
+        (void)usleep(1000);
     }
-    for (size_t i = 1; i < LL_COUNT(steps); i++) {
-        const int64_t gap_ns = atomic_load(&steps[i]->taken_ns) - steps[i - 1]->taken_ns;
-        assert_true(gap_ns >= 5 * BUSY_NS); /* the step, and four times as long nothing */
-    }
+    const int64_t gap_ns = atomic_load(&steps[1]->taken_ns) - atomic_load(&steps[0]->taken_ns);
+    assert_true(gap_ns >= BUSY_NS + 5 * (BUSY_NS - SAVED_NS));
     tls_workers_close(w);
     close_fixture(&f);
 }
@@ -317,7 +352,9 @@ int main(void)
     log_setup(LOG_ERROR, false);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hosts_take_turns),
-        cmocka_unit_test(a_rest_follows_where_others_want_the_processor),
+        cmocka_unit_test(nobody_wants_the_processor),
+        cmocka_unit_test(others_want_the_processor),
+        cmocka_unit_test(clients_that_come_now_and_then),
         cmocka_unit_test(a_thread_that_gives_way_rests),
         cmocka_unit_test(waiting_for_a_worker_is_not_the_servers_fault),
     };
