@@ -159,6 +159,7 @@ static void hosts_take_turns(void **state)
 
 /* ---- giving way ---- */
 
+#define STEP_NS  (11 * MS)
 #define BUSY_NS  (350 * MS)
 #define SAVED_NS (250 * MS)
 
@@ -184,8 +185,8 @@ static void nobody_wants_the_processor(void **state)
 {
     (void)state;
     struct tls_pace p = {.saved_ns = 0};
-    for (int64_t now = 0; now < HOUR_MS * MS; now += 11 * MS) {
-        assert_int_equal(tls_pace_rest_ns(&p, now, 11 * MS, 0), 0);
+    for (int64_t now = 0; now < HOUR_MS * MS; now += STEP_NS) {
+        assert_int_equal(tls_pace_rest_ns(&p, now, STEP_NS, 0), 0);
     }
 }
 
@@ -198,15 +199,15 @@ static void others_want_the_processor(void **state)
     int64_t busy = 0;
     int64_t before_rest = 0;
     while (now < 100 * SAVED_NS) {
-        busy += 11 * MS;
-        now += 11 * MS;
-        const int64_t rest = tls_pace_rest_ns(&p, now, 11 * MS, 1);
-        assert_in_range(rest, 0, 5 * 11 * MS);
+        busy += STEP_NS;
+        now += STEP_NS;
+        const int64_t rest = tls_pace_rest_ns(&p, now, STEP_NS, 1);
+        assert_in_range(rest, 0, 5 * STEP_NS);
         before_rest = before_rest == 0 && rest != 0 ? busy : before_rest;
         now += rest;
     }
-    assert_in_range(before_rest, SAVED_NS, SAVED_NS * 5 / 4 + 11 * MS);
-    assert_in_range(busy, now / 5, now / 5 + SAVED_NS + 11 * MS);
+    assert_in_range(before_rest, SAVED_NS, SAVED_NS * 5 / 4 + STEP_NS);
+    assert_in_range(busy, now / 5, now / 5 + SAVED_NS + STEP_NS);
 }
 
 /* Less than a share of the time never rests, and idle time saves up no more than so much. */
@@ -217,11 +218,11 @@ static void clients_that_come_now_and_then(void **state)
     int64_t now = 0;
     for (int i = 0; i < 10000; i++) {
         now += 60 * MS;
-        assert_int_equal(tls_pace_rest_ns(&p, now, 11 * MS, 1), 0);
+        assert_int_equal(tls_pace_rest_ns(&p, now, STEP_NS, 1), 0);
     }
     now += HOUR_MS * MS;
     assert_int_equal(tls_pace_rest_ns(&p, now, SAVED_NS, 1), 0);
-    assert_int_equal(tls_pace_rest_ns(&p, now, 11 * MS, 1), 5 * 11 * MS);
+    assert_int_equal(tls_pace_rest_ns(&p, now, STEP_NS, 1), 5 * STEP_NS);
 }
 
 static void a_thread_that_gives_way_rests(void **state)
