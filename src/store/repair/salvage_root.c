@@ -51,8 +51,30 @@ static int try_root(const struct pg_file *f, struct pg_meta meta, bool *whole)
     return rc;
 }
 
-/* The last key of a tree of seqs, 0 when it cannot be read. */
-static uint64_t last_seq(const struct pg_file *f, const struct pg_tree *t)
+/* An old root may name a page that has become another one since, of the free list for example,
+ * whose keys are of the same length: a key is a seq when its row is one of that tree. */
+static bool is_row(const struct pg_file *f, enum journal_tree tree, const struct pg_tree *t,
+                   struct str key)
+{
+    unsigned char buf[PG_SIZE_MAX];
+    char value[ROW_MAX];
+    struct buf scratch;
+    size_t n = 0;
+
+    if (key.n != KEY_SEQ || pg_file_value(f, t, key, buf, value, sizeof(value), &n) != 0) {
+        return false;
+    }
+    if (n == ROW_MAX) { /* the rest is in chunks, which may be damaged */
+        return true;
+    }
+    buf_init(&scratch, RECORD_MAX_BYTES);
+    const bool sound = check_journal_row(tree, key, str_of(value, n), NULL, NULL, &scratch) == NULL;
+    buf_fini(&scratch);
+    return sound;
+}
+
+/* The seq of the last sound row in the last leaf of a tree of records, 0 when there is none. */
+static uint64_t last_seq(const struct pg_file *f, enum journal_tree tree, const struct pg_tree *t)
 {
     unsigned char buf[PG_SIZE_MAX];
     struct pg_page page;
@@ -68,7 +90,13 @@ static uint64_t last_seq(const struct pg_file *f, const struct pg_tree *t)
         pg_node_get(&page, page.n - 1, &node);
         number = node.child;
     }
-    return node.key.n == KEY_SEQ ? get_be64(node.key.p) : 0;
+    for (size_t i = t->depth != 0 ? page.n : 0; i-- > 0;) {
+        pg_node_get(&page, i, &node);
+        if (is_row(f, tree, t, node.key)) {
+            return get_be64(node.key.p);
+        }
+    }
+    return 0;
 }
 
 /* A leaf that describes all trees of a journal is, or was, the root of the tree of trees. */
@@ -103,8 +131,8 @@ static void add(struct search *s, uint64_t number, const struct pg_tree trees[N_
                  .main = {.depth = 1, .leaves = 1, .entries = N_JOURNAL_TREES, .root = number}}};
     uint64_t other;
 
-    c.newest = last_seq(s->f, &trees[TREE_EV]);
-    other = last_seq(s->f, &trees[TREE_AT]);
+    c.newest = last_seq(s->f, TREE_EV, &trees[TREE_EV]);
+    other = last_seq(s->f, TREE_AT, &trees[TREE_AT]);
     c.newest = other > c.newest ? other : c.newest;
     c.rows = trees[TREE_EV].entries + trees[TREE_AT].entries;
     for (unsigned i = 0; i < 2; i++) {
