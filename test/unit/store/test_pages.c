@@ -382,6 +382,51 @@ static void test_salvage_of_the_last_commit(void **state)
     }
 }
 
+/* A root of all trees that was left behind, and names as that of the attempts a page which belongs
+ * to the free list by now: its keys are numbers of commits, and no seqs. */
+static void test_salvage_passes_over_an_old_root(void **state)
+{
+    static struct said said;
+    struct fixture *f = *state;
+    struct err_detail err = {0};
+    char path[160];
+    char to[160];
+    unsigned char buf[PG_SIZE_MAX];
+    struct pg_file file;
+    struct pg_page page;
+    struct pg_node node;
+    const char *why;
+
+    make(f, path);
+    assert_int_equal(pg_file_open(&file, path, &err), 0);
+    const struct pg_meta *m = &file.meta[file.newest];
+    const uint64_t n_pages = pg_file_pages(&file);
+    const uint64_t other_meta = (uint64_t)(1 - file.newest);
+    const uint16_t one_level = 1;
+    size_t i = 0;
+    assert_int_equal(m->free.depth, 1);
+    assert_int_equal(pg_file_page(&file, m->main.root, buf, &page, &why), 0);
+    do {
+        assert_true(i < page.n);
+        pg_node_get(&page, i++, &node);
+    } while (!str_eq(node.key, STR("at")));
+    unsigned char *const tree = buf + (node.data.p - (const char *)buf);
+    memcpy(tree + 6, &one_level, sizeof(one_level)); /* struct MDB_db: depth and root */
+    memcpy(tree + 40, &m->free.root, sizeof(m->free.root));
+    memcpy(buf, &n_pages, sizeof(n_pages)); /* the page's own number */
+    pg_file_close(&file);
+    overwrite(path, n_pages * 4096, buf, 4096);
+    memset(buf, 0, sizeof(buf));
+    overwrite(path, other_meta * 4096, buf, 4096);
+
+    (void)snprintf(to, sizeof(to), "%s/old-root", f->dir);
+    said.n = 0;
+    assert_int_equal(store_salvage(f->dir, to, say, &said, &err), 0);
+    if (strstr(said.text, "the newest one is that of a meta page") == NULL) {
+        fail_msg("%s", said.text);
+    }
+}
+
 /* A damaged branch over parts of large records: its nodes, read as those of a leaf, look like such
  * parts, and nothing in a part says that it is none. */
 static void test_salvage_of_a_branch(void **state)
@@ -645,6 +690,7 @@ int main(void)
         T(test_pages),
         T(test_salvage),
         T(test_salvage_of_the_last_commit),
+        T(test_salvage_passes_over_an_old_root),
         T(test_salvage_of_a_branch),
         T(test_salvage_of_leaves),
         T(test_background),
