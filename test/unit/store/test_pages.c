@@ -398,6 +398,12 @@ static void test_salvage_passes_over_an_old_root(void **state)
     const char *why;
 
     make(f, path);
+    fx_open(f);
+    for (int n = 0; n < 60; n++) { /* numbers of commits that would be seqs of a later year */
+        assert_int_equal(store_put_object(f->store, STORE_TENANT, STR("again"), STR("{}")), 0);
+        fx_commit(f);
+    }
+    fx_close(f);
     assert_int_equal(pg_file_open(&file, path, &err), 0);
     const struct pg_meta *m = &file.meta[file.newest];
     const uint64_t n_pages = pg_file_pages(&file);
