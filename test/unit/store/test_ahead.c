@@ -210,6 +210,11 @@ static bool is_in_proportion(struct fixture *f)
            atomic_load(&f->store->gauges.index.used) < MIB + n_attempts * 200;
 }
 
+static bool has_purged(struct fixture *f)
+{
+    return store_get_stats(f->store)->purged_attempts > 50000;
+}
+
 /* An old event stays pending while attempts at it are made and deleted, thousands of them. */
 static void test_index_rows_go_beside_a_pending_event(void **state)
 {
@@ -232,7 +237,7 @@ static void test_index_rows_go_beside_a_pending_event(void **state)
         }
     }
     fx_commit(f);
-    assert_true(store_get_stats(f->store)->purged_attempts > 50000);
+    fx_until(f, has_purged); /* a fast machine is ahead of the deleting */
     assert_true(first < last);
     fx_until(f, is_in_proportion);
     /* What the journal has is still found. */
