@@ -56,7 +56,7 @@ struct gauges {
     _Atomic uint64_t cutoff_seq; /* see store_cutoff */
     _Atomic uint64_t purged_events, purged_attempts; /* outside of batches */
     _Atomic uint64_t rows_committed, rows_indexed;
-    _Atomic int fail_commit_in; /* tests: the n-th commit from now fails; 0: none */
+    _Atomic int fail_commit_in; /* tests: the n-th commit of a batch from now fails; 0: none */
 };
 
 struct purge {          /* where the walks stand */

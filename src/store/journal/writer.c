@@ -250,7 +250,7 @@ static int commit(struct store *s, struct batch *b, struct purge_job *job)
         rc = mdb_stat(t.txn, s->journal.dbi[TREE_RT], &retries);
         b->result.n_retries = rc == 0 ? retries.ms_entries : 0;
     }
-    if (rc == 0 && is_made_to_fail(s)) {
+    if (rc == 0 && b != NULL && is_made_to_fail(s)) {
         rc = EIO;
     }
     if (rc != 0 || (b == NULL && job->n_rows == 0 && !job->has_mark)) {

@@ -35,10 +35,15 @@ static int see_retry(void *ctx, const struct retry_record *rt)
     return 0; /* of the odd one */
 }
 
-/* Hands over what was put and waits for the failure of the second commit. */
-static void crash_after_one_commit(struct fixture *f)
+/* Before anything is put: the writer does not wait until all of it is. */
+static void fail_the_second_commit(struct fixture *f)
 {
     atomic_store(&f->store->gauges.fail_commit_in, 2);
+}
+
+/* Hands over what was put and waits for that failure. */
+static void crash(struct fixture *f)
+{
     while (f->n_fatal == 0) {
         (void)loop_turn(f->loop, true);
     }
@@ -61,13 +66,14 @@ static void test_event_and_its_key(void **state)
     size_t kept = 0;
 
     fx_open(f);
+    fail_the_second_commit(f);
     put_odd_one(f);
     for (size_t i = 0; i < N_GROUPS; i++) {
         (void)snprintf(id, sizeof(id), "e%zu", i);
         seqs[i] = fx_put_event(f, &(struct fx_event){.id = id, .tenant = "t", .n_data = SMALL});
         store_put_idempotency(f->store, STR("t"), str_c(id), seqs[i]);
     }
-    crash_after_one_commit(f);
+    crash(f);
     for (size_t i = 0; i < N_GROUPS; i++) {
         struct event_record e;
         int rc;
@@ -100,12 +106,13 @@ static void test_attempt_and_the_end_of_its_retry(void **state)
                         &(struct retry_record){.event_seq = events[i], .dest_num = 1, .number = 1});
     }
     fx_commit(f);
+    fail_the_second_commit(f);
     put_odd_one(f);
     for (size_t i = 0; i < N_GROUPS; i++) {
         attempts[i] = fx_put_attempt(f, events[i], "t", "d", ATTEMPT_SUCCESS);
         store_del_retry(f->store, events[i], 1);
     }
-    crash_after_one_commit(f);
+    crash(f);
     assert_int_equal(store_each_retry(f->store, 0, 0, see_retry, &r), 0);
     for (size_t i = 0; i < N_GROUPS; i++) {
         struct attempt_record at;
